@@ -1,0 +1,247 @@
+//! What the engine asks of its host, and how the host answers.
+//!
+//! The success response of an Allocate leaves only once its socket exists:
+//!
+//! ```text
+//!   engine  --OpenRelay-->  host  --complete(Opened)-->  engine  --Reply-->  host
+//! ```
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::allocation::Traffic;
+use crate::id::{AllocationId, RelayId, ShardId, Ticket};
+use crate::link::{Link, LinkId};
+use crate::table::Detached;
+
+/// Something for the host to do. Drain
+/// [`Engine::poll_action`](crate::Engine::poll_action) after every call that
+/// may change state, until it gives `None`.
+#[derive(Debug)]
+pub enum Action<'a> {
+    /// Send these bytes to a client.
+    Reply {
+        /// The host's socket.
+        link: LinkId,
+        /// The client's transport address.
+        to: SocketAddr,
+        /// The address the client sent to; the reply leaves from it `[S14]`.
+        from: SocketAddr,
+        /// A whole STUN message.
+        bytes: &'a [u8],
+    },
+    /// Bind a UDP socket for `relay` at `bind` and answer with
+    /// [`Completion::Opened`] or [`Completion::Failed`].
+    OpenRelay {
+        /// Who waits.
+        ticket: Ticket,
+        /// The socket's name from now on.
+        relay: RelayId,
+        /// Where to bind it.
+        bind: SocketAddr,
+    },
+    /// Close the socket of this relay.
+    CloseRelay(RelayId),
+    /// Ask `shard` for the reservation of `token` and answer with
+    /// [`Completion::Claimed`].
+    ClaimReservation {
+        /// Who waits.
+        ticket: Ticket,
+        /// The shard that holds it.
+        shard: ShardId,
+        /// The token, and who claims it.
+        claim: Claim,
+    },
+    /// Something that a log or an audit wants to know.
+    Report(Report),
+}
+
+/// A claim to a reservation: its token, and the user it must belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    pub(crate) token: [u8; 8],
+    pub(crate) account: u64,
+}
+
+/// The host's answer.
+#[derive(Debug)]
+pub enum Completion {
+    /// The socket of this relay is bound and polled.
+    Opened(RelayId),
+    /// The socket of this relay could not be bound.
+    Failed(RelayId, OpenError),
+    /// The other shard's answer: the relay that
+    /// [`Engine::adopt`](crate::Engine::adopt) made of it here, or nothing.
+    Claimed(Option<RelayId>),
+}
+
+/// Why a relay socket could not be bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Somebody else has the port: another one is tried.
+    #[error("the port is taken")]
+    AddressInUse,
+    /// No file descriptors, no memory: 508.
+    #[error("no descriptor or memory left")]
+    Exhausted,
+    /// The address is not (or no longer) on this host: 508.
+    #[error("the relay address is not available")]
+    AddressUnavailable,
+}
+
+/// An event, at the rate of control messages at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// An allocation was made.
+    Created {
+        /// Its name.
+        id: AllocationId,
+        /// The user name it was made with.
+        user: Box<str>,
+        /// Its 5-tuple.
+        link: Link,
+        /// Its relayed transport addresses, as advertised.
+        relayed: [Option<SocketAddr>; 2],
+        /// What LIFETIME was granted.
+        lifetime: Duration,
+    },
+    /// An allocation ended.
+    Ended {
+        /// Its name.
+        id: AllocationId,
+        /// The user name it was made with.
+        user: Box<str>,
+        /// Why.
+        reason: EndReason,
+        /// What went through it.
+        traffic: Traffic,
+        /// How long it lived.
+        age: Duration,
+    },
+    /// A request was refused with this code.
+    Refused {
+        /// The client.
+        client: SocketAddr,
+        /// The method's name.
+        method: &'static str,
+        /// The error code.
+        code: u16,
+    },
+    /// A limit refused for the first time since the start.
+    LimitReached {
+        /// The key under `[limits]`.
+        key: &'static str,
+    },
+    /// The peer policy refused an address for the first time.
+    PeerDenied {
+        /// The address.
+        peer: IpAddr,
+    },
+}
+
+/// Why an allocation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// Its lifetime passed.
+    Expired,
+    /// A Refresh with LIFETIME 0.
+    Deleted,
+    /// The client's stream closed.
+    LinkClosed,
+    /// The socket of its relayed transport address failed.
+    SocketFailed,
+}
+
+impl EndReason {
+    /// One word for logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Deleted => "deleted",
+            Self::LinkClosed => "link closed",
+            Self::SocketFailed => "socket failed",
+        }
+    }
+}
+
+/// A relay on its way from one shard to another, with what it costs.
+#[derive(Debug)]
+pub struct Moving(pub(crate) Detached);
+
+/// Queue of actions; the bytes of replies lie in one buffer that is used again.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    queue: VecDeque<Queued>,
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Queued {
+    Reply { link: LinkId, to: SocketAddr, from: SocketAddr, bytes: Range<usize> },
+    OpenRelay { ticket: Ticket, relay: RelayId, bind: SocketAddr },
+    CloseRelay(RelayId),
+    ClaimReservation { ticket: Ticket, shard: ShardId, claim: Claim },
+    Report(Report),
+}
+
+impl Outbox {
+    /// Queues a reply that `write` puts into a buffer of `room` bytes; it says
+    /// how many it used, or that they were too few.
+    pub(crate) fn reply(
+        &mut self,
+        link: &Link,
+        room: usize,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, turn_codec::NoRoom>,
+    ) {
+        let start = self.bytes.len();
+        self.bytes.resize(start + room, 0);
+        let written = self.bytes.get_mut(start..).map_or(Err(turn_codec::NoRoom), write);
+        debug_assert!(written.is_ok(), "a reply fits into {room} bytes");
+        let used = written.unwrap_or(0);
+        self.bytes.truncate(start + used);
+        if used > 0 {
+            self.queue.push_back(Queued::Reply {
+                link: link.id,
+                to: link.tuple.client,
+                from: link.tuple.server,
+                bytes: start..start + used,
+            });
+        }
+    }
+
+    pub(crate) fn open_relay(&mut self, ticket: Ticket, relay: RelayId, bind: SocketAddr) {
+        self.queue.push_back(Queued::OpenRelay { ticket, relay, bind });
+    }
+
+    pub(crate) fn close_relay(&mut self, relay: RelayId) {
+        self.queue.push_back(Queued::CloseRelay(relay));
+    }
+
+    pub(crate) fn claim_reservation(&mut self, ticket: Ticket, shard: ShardId, claim: Claim) {
+        self.queue.push_back(Queued::ClaimReservation { ticket, shard, claim });
+    }
+
+    pub(crate) fn report(&mut self, report: Report) {
+        self.queue.push_back(Queued::Report(report));
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<Action<'_>> {
+        let Some(queued) = self.queue.pop_front() else {
+            self.bytes.clear();
+            return None;
+        };
+        Some(match queued {
+            Queued::Reply { link, to, from, bytes } => {
+                Action::Reply { link, to, from, bytes: self.bytes.get(bytes).unwrap_or_default() }
+            }
+            Queued::OpenRelay { ticket, relay, bind } => Action::OpenRelay { ticket, relay, bind },
+            Queued::CloseRelay(relay) => Action::CloseRelay(relay),
+            Queued::ClaimReservation { ticket, shard, claim } => {
+                Action::ClaimReservation { ticket, shard, claim }
+            }
+            Queued::Report(report) => Action::Report(report),
+        })
+    }
+}

@@ -1,0 +1,141 @@
+//! An allocation: who made it, what it relays for, how long it lives.
+//!
+//! RFC 8656 section 5. The state of one 5-tuple: one relayed transport address,
+//! or two of different families (section 7.2, ADDITIONAL-ADDRESS-FAMILY), whose
+//! lifetimes a Refresh can change one by one.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use turn_codec::attribute::AddressErrorCode;
+use turn_codec::{AddressFamily, TransactionId};
+use turn_credentials::{LongTermKey, UnixSeconds};
+
+use crate::channel::Channels;
+use crate::fan_out::FanOut;
+use crate::id::{AllocationId, AllocationKey, RelayId};
+use crate::ledger::Permit;
+use crate::link::Link;
+use crate::meter::Meter;
+use crate::permission::Permissions;
+
+/// One allocation. Nothing here belongs to a task, a timer or a buffer.
+#[derive(Debug)]
+pub(crate) struct Allocation {
+    pub(crate) id: AllocationId,
+    pub(crate) link: Link,
+    pub(crate) owner: Owner,
+    /// Of the Allocate request, so that its retransmit is known `[T1]`.
+    pub(crate) transaction: TransactionId,
+    pub(crate) relays: Relays,
+    pub(crate) born: Instant,
+    pub(crate) permissions: Permissions,
+    pub(crate) channels: Channels,
+    pub(crate) fan_out: FanOut,
+    pub(crate) meter: Option<Box<Meter>>,
+    pub(crate) traffic: Traffic,
+    /// What the reservation of the next port is claimed with, for a retransmit.
+    pub(crate) reservation: Option<[u8; 8]>,
+    /// The family that could not be had, for a retransmit.
+    pub(crate) address_error: Option<AddressErrorCode<'static>>,
+    /// A unit of each quota, given back when the allocation is dropped.
+    #[expect(dead_code, reason = "held for its end")]
+    pub(crate) permit: Permit,
+}
+
+/// Who made the allocation; their key serves it for as long as it lives.
+#[derive(Debug, Clone)]
+pub(crate) struct Owner {
+    pub(crate) name: Box<str>,
+    pub(crate) account: Account,
+    pub(crate) key: Option<LongTermKey>,
+    pub(crate) expiry: Option<UnixSeconds>,
+}
+
+/// Whose quota and bandwidth an allocation counts toward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// Stands for the userid.
+    pub(crate) hash: u64,
+    /// `allocations_per_user = "auto"` binds userids of time-limited names only.
+    pub(crate) is_time_limited: bool,
+}
+
+/// At most one relayed transport address of each family.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Relays {
+    pub(crate) ipv4: Option<RelayId>,
+    pub(crate) ipv6: Option<RelayId>,
+}
+
+/// A relayed transport address, of an allocation or reserved for one.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    pub(crate) holder: Holder,
+    /// Index of its relay address in the settings and in the port maps.
+    pub(crate) address: usize,
+    pub(crate) bound: SocketAddr,
+    pub(crate) advertised: SocketAddr,
+    pub(crate) expires_at: Instant,
+    /// The one deadline that counts for it; any other in the heap is stale.
+    pub(crate) armed: Option<Instant>,
+}
+
+/// What a relayed transport address is there for.
+#[derive(Debug)]
+pub(crate) enum Holder {
+    /// Being opened for an Allocate request.
+    Opening,
+    /// A live allocation.
+    Allocation(AllocationKey),
+    /// A reservation (RFC 8656 section 7.2, EVEN-PORT with R = 1); it counts
+    /// toward its maker's quota `[H19]`.
+    Reservation(Reservation),
+}
+
+/// A reserved port's token, and the quota unit that it costs.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    pub(crate) token: [u8; 8],
+    pub(crate) account: u64,
+    pub(crate) permit: Permit,
+}
+
+/// What went through, in packets and payload bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Datagrams from the client to peers.
+    pub up_packets: u64,
+    /// Their payload bytes.
+    pub up_bytes: u64,
+    /// Datagrams from peers to the client.
+    pub down_packets: u64,
+    /// Their payload bytes.
+    pub down_bytes: u64,
+}
+
+impl Relays {
+    pub(crate) fn of(&self, family: AddressFamily) -> Option<RelayId> {
+        match family {
+            AddressFamily::Ipv4 => self.ipv4,
+            AddressFamily::Ipv6 => self.ipv6,
+        }
+    }
+
+    pub(crate) fn set(&mut self, family: AddressFamily, relay: Option<RelayId>) {
+        match family {
+            AddressFamily::Ipv4 => self.ipv4 = relay,
+            AddressFamily::Ipv6 => self.ipv6 = relay,
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = RelayId> + use<> {
+        [self.ipv4, self.ipv6].into_iter().flatten()
+    }
+}
+
+impl Relay {
+    pub(crate) fn family(&self) -> AddressFamily {
+        AddressFamily::of(&self.bound)
+    }
+}

@@ -1,0 +1,231 @@
+//! Rate buckets for keys that a stranger can choose: one fixed table of
+//! atomics for the whole process.
+//!
+//! Nothing grows: 2^16 words, keyed by a hash with a secret of the process, and
+//! a new key takes the place of the idlest of its set `[H11] [H12]`. A word
+//! holds a tag of the key and the bucket as a single time (generic cell rate
+//! algorithm): the moment at which it will be full again. One compare-and-swap
+//! a request, exact across shards.
+//!
+//! ```text
+//!   63            40 39                         0
+//!   | tag of the key | full again at, µs, wraps  |
+//! ```
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::rate::{Bandwidth, Rate};
+
+/// What a bucket counts; part of its key, so that none disturbs another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    BindingReplies = 1,
+    Challenges = 2,
+    ChallengesOfPort = 3,
+    FailedAttempts = 4,
+    UserUp = 5,
+    UserDown = 6,
+    RealmUp = 7,
+    RealmDown = 8,
+    ProcessUp = 9,
+    ProcessDown = 10,
+}
+
+const SETS: usize = 1 << 14;
+const WAYS: usize = 4;
+const TIME_BITS: u32 = 40;
+const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
+/// Half the range: further ahead is the past. 6.3 days.
+const HALF: u64 = 1 << (TIME_BITS - 1);
+
+#[derive(Debug)]
+pub(crate) struct Buckets {
+    sets: Box<[[AtomicU64; WAYS]]>,
+    hasher: RandomState,
+    started: Instant,
+}
+
+impl Buckets {
+    pub(crate) fn new(started: Instant) -> Self {
+        let sets = (0..SETS).map(|_| [const { AtomicU64::new(0) }; WAYS]).collect();
+        // SipHash with a random key: what a stranger chooses never picks its set. [H32]
+        Self { sets, hasher: RandomState::new(), started }
+    }
+
+    /// Takes `cost` units from the bucket of (`purpose`, `key`), or nothing.
+    pub(crate) fn take(
+        &self,
+        purpose: Purpose,
+        key: u64,
+        rate: Rate,
+        cost: u32,
+        now: Instant,
+    ) -> bool {
+        let (price, span) = prices(rate, cost);
+        self.change(purpose, key, price, span, now, true)
+    }
+
+    /// Takes `bytes` of a bandwidth, or nothing.
+    pub(crate) fn take_bytes(
+        &self,
+        purpose: Purpose,
+        key: u64,
+        of: Bandwidth,
+        bytes: u64,
+        now: Instant,
+    ) -> bool {
+        let micros = |bytes: u64| bytes.saturating_mul(1_000_000) / of.bytes_per_second.max(1);
+        self.change(purpose, key, micros(bytes), micros(of.burst()), now, true)
+    }
+
+    /// Whether `cost` units could be taken.
+    pub(crate) fn has(
+        &self,
+        purpose: Purpose,
+        key: u64,
+        rate: Rate,
+        cost: u32,
+        now: Instant,
+    ) -> bool {
+        let (price, span) = prices(rate, cost);
+        self.change(purpose, key, price, span, now, false)
+    }
+
+    /// `price` and `span` in microseconds: what is asked, and what a full
+    /// bucket has.
+    fn change(
+        &self,
+        purpose: Purpose,
+        key: u64,
+        price: u64,
+        span: u64,
+        now: Instant,
+        take: bool,
+    ) -> bool {
+        let hash = self.hash(purpose, key);
+        #[expect(clippy::cast_possible_truncation, reason = "the low bits choose the set")]
+        let set = (hash as usize) & (SETS - 1);
+        let Some(set) = self.sets.get(set) else { return false };
+        // Never zero, which marks an empty word.
+        let tag = (hash >> TIME_BITS | 1) << TIME_BITS;
+        let now = micros(now.saturating_duration_since(self.started)) & TIME_MASK;
+        let span = span.min(HALF - 1);
+        let price = price.clamp(1, HALF);
+
+        let word = Self::choose(set, tag, now);
+        let mut seen = word.load(Ordering::Relaxed);
+        loop {
+            let full_at = if seen & !TIME_MASK == tag { seen & TIME_MASK } else { now };
+            let ahead = full_at.wrapping_sub(now) & TIME_MASK;
+            // Behind us, or further ahead than this bucket can be: full.
+            let ahead = if ahead >= HALF || ahead > span { 0 } else { ahead };
+            if ahead + price > span {
+                return false;
+            }
+            if !take {
+                return true;
+            }
+            let next = tag | (now + ahead + price) & TIME_MASK;
+            match word.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(current) => seen = current,
+            }
+        }
+    }
+
+    /// The word of this tag, or the idlest of its set.
+    fn choose(set: &[AtomicU64; WAYS], tag: u64, now: u64) -> &AtomicU64 {
+        let [first, rest @ ..] = set;
+        let mut idlest = first;
+        let mut least = u64::MAX;
+        for word in std::iter::once(first).chain(rest) {
+            let seen = word.load(Ordering::Relaxed);
+            if seen & !TIME_MASK == tag {
+                return word;
+            }
+            let ahead = (seen & TIME_MASK).wrapping_sub(now) & TIME_MASK;
+            // The past sorts before the future, an empty word before all.
+            let rank = if seen == 0 { 0 } else { ahead ^ HALF };
+            if rank < least {
+                least = rank;
+                idlest = word;
+            }
+        }
+        idlest
+    }
+
+    fn hash(&self, purpose: Purpose, key: u64) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u8(purpose as u8);
+        hasher.write_u64(key);
+        hasher.finish()
+    }
+}
+
+fn prices(rate: Rate, cost: u32) -> (u64, u64) {
+    (micros(rate.interval.saturating_mul(cost)), micros(rate.span()))
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
+mod tests {
+    use super::*;
+
+    fn admitted(buckets: &Buckets, key: u64, rate: Rate, tries: usize, now: Instant) -> usize {
+        (0..tries).filter(|_| buckets.take(Purpose::Challenges, key, rate, 1, now)).count()
+    }
+
+    #[test]
+    fn bucket_admits_its_burst_and_then_its_rate() {
+        let start = Instant::now();
+        let buckets = Buckets::new(start);
+        let rate = Rate::per_second(1_000, 2_000);
+        assert_eq!(admitted(&buckets, 7, rate, 5_000, start), 2_000);
+        assert_eq!(admitted(&buckets, 7, rate, 5_000, start + Duration::from_secs(1)), 1_000);
+        assert_eq!(admitted(&buckets, 7, rate, 5_000, start + Duration::from_secs(86_400)), 2_000);
+        assert_eq!(
+            admitted(&buckets, 7, rate, 5_000, start + Duration::from_secs(86_400 * 30)),
+            2_000
+        );
+    }
+
+    #[test]
+    fn one_key_does_not_use_up_another_nor_another_purpose() {
+        let start = Instant::now();
+        let buckets = Buckets::new(start);
+        let rate = Rate::per_second(5, 10);
+        assert_eq!(admitted(&buckets, 1, rate, 50, start), 10);
+        assert_eq!(admitted(&buckets, 2, rate, 50, start), 10);
+        assert!(buckets.take(Purpose::BindingReplies, 1, rate, 1, start));
+    }
+
+    #[test]
+    fn h12_a_sweep_of_strangers_does_not_shut_out_a_newcomer() {
+        let start = Instant::now();
+        let buckets = Buckets::new(start);
+        let rate = Rate::per_second(5, 10);
+        for stranger in 0..1_000_000_u64 {
+            buckets.take(Purpose::Challenges, stranger, rate, 1, start);
+        }
+        let refused = (2_000_000..2_001_000_u64)
+            .filter(|&key| !buckets.take(Purpose::Challenges, key, rate, 1, start))
+            .count();
+        assert!(refused <= 10, "{refused} of 1000 newcomers were refused");
+    }
+
+    #[test]
+    fn asking_takes_nothing() {
+        let start = Instant::now();
+        let buckets = Buckets::new(start);
+        let rate = Rate::per_second(1, 1);
+        assert!(buckets.has(Purpose::FailedAttempts, 1, rate, 1, start));
+        assert!(buckets.take(Purpose::FailedAttempts, 1, rate, 1, start));
+        assert!(!buckets.has(Purpose::FailedAttempts, 1, rate, 1, start));
+    }
+}

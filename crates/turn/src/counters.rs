@@ -1,0 +1,159 @@
+//! Counters of one shard: plain adds by one writer, summed by whoever asks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use turn_codec::{Method, StatusCode};
+
+use crate::outcome::DropReason;
+
+/// The methods whose responses are counted.
+const METHODS: [(Method, &str); 4] = [
+    (Method::ALLOCATE, "allocate"),
+    (Method::REFRESH, "refresh"),
+    (Method::CREATE_PERMISSION, "create_permission"),
+    (Method::CHANNEL_BIND, "channel_bind"),
+];
+
+/// The codes of a response; 200 stands for success.
+const CODES: [u16; 16] =
+    [200, 300, 400, 401, 403, 420, 437, 438, 440, 441, 442, 443, 446, 486, 500, 508];
+
+/// Reasons in the order of their slots.
+const REASONS: [(DropReason, &str); 12] = [
+    (DropReason::Malformed, "malformed"),
+    (DropReason::Unexpected, "unexpected"),
+    (DropReason::NoAllocation, "no_allocation"),
+    (DropReason::NoChannel, "no_channel"),
+    (DropReason::NoPermission, "no_permission"),
+    (DropReason::PeerDenied, "peer_denied"),
+    (DropReason::NotRelayed, "not_relayed"),
+    (DropReason::NoFamily, "no_family"),
+    (DropReason::Bandwidth, "bandwidth"),
+    (DropReason::NewPeers, "new_peers"),
+    (DropReason::ReplyLimit, "reply_limit"),
+    (DropReason::Stale, "stale"),
+];
+
+/// One shard's counters. One thread writes; any thread may read.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Counters {
+    /// Allocations made.
+    pub allocations_created: Count,
+    /// Allocations ended.
+    pub allocations_ended: Count,
+    /// Datagrams relayed from clients to peers.
+    pub relayed_up: Count,
+    /// Their payload bytes.
+    pub relayed_up_bytes: Count,
+    /// Datagrams relayed from peers to clients.
+    pub relayed_down: Count,
+    /// Their payload bytes.
+    pub relayed_down_bytes: Count,
+    /// Datagrams from one allocation to another without a socket in between.
+    pub relayed_inside: Count,
+    /// Of these, the ones that went to another shard.
+    pub relayed_across: Count,
+    responses: [[Count; CODES.len()]; METHODS.len()],
+    dropped: [Count; REASONS.len()],
+}
+
+/// A counter with one writer.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Counters {
+    /// Responses to `method` with `code`; 200 is success.
+    pub fn responses(&self, method: Method, code: u16) -> u64 {
+        self.response(method, code).map_or(0, Count::get)
+    }
+
+    /// Packets dropped for this reason.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.reason(reason).map_or(0, Count::get)
+    }
+
+    /// Every counter that is not zero, by name, for logs and metrics.
+    pub fn snapshot(&self) -> Vec<(String, u64)> {
+        let plain = [
+            ("allocations_created", &self.allocations_created),
+            ("allocations_ended", &self.allocations_ended),
+            ("relayed_up", &self.relayed_up),
+            ("relayed_up_bytes", &self.relayed_up_bytes),
+            ("relayed_down", &self.relayed_down),
+            ("relayed_down_bytes", &self.relayed_down_bytes),
+            ("relayed_inside", &self.relayed_inside),
+            ("relayed_across", &self.relayed_across),
+        ];
+        let plain = plain.into_iter().map(|(name, count)| (name.to_owned(), count.get()));
+        let responses = METHODS.iter().zip(&self.responses).flat_map(|((_, method), row)| {
+            CODES
+                .iter()
+                .zip(row)
+                .map(move |(code, count)| (format!("{method}_{code}"), count.get()))
+        });
+        let dropped = REASONS
+            .iter()
+            .zip(&self.dropped)
+            .map(|((_, name), count)| (format!("dropped_{name}"), count.get()));
+        plain.chain(responses).chain(dropped).filter(|(_, value)| *value > 0).collect()
+    }
+
+    pub(crate) fn count_response(&self, method: Method, code: Option<StatusCode>) {
+        if let Some(count) = self.response(method, code.map_or(200, StatusCode::get)) {
+            count.add(1);
+        }
+    }
+
+    pub(crate) fn count_drop(&self, reason: DropReason) {
+        if let Some(count) = self.reason(reason) {
+            count.add(1);
+        }
+    }
+
+    fn response(&self, method: Method, code: u16) -> Option<&Count> {
+        let row = METHODS.iter().position(|(known, _)| *known == method)?;
+        let column = CODES.iter().position(|known| *known == code)?;
+        self.responses.get(row)?.get(column)
+    }
+
+    fn reason(&self, reason: DropReason) -> Option<&Count> {
+        let slot = REASONS.iter().position(|(known, _)| *known == reason)?;
+        self.dropped.get(slot)
+    }
+}
+
+impl Count {
+    /// The value now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Adds, as the only writer: a load and a store, no locked instruction.
+    pub fn add(&self, amount: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshot_names_what_was_counted_and_leaves_out_zeros() {
+        let counters = Counters::default();
+        counters.count_response(Method::CHANNEL_BIND, Some(StatusCode::STALE_NONCE));
+        counters.count_response(Method::CHANNEL_BIND, None);
+        counters.count_drop(DropReason::NoPermission);
+        counters.relayed_up.add(3);
+        let expected = [
+            ("relayed_up", 3),
+            ("channel_bind_200", 1),
+            ("channel_bind_438", 1),
+            ("dropped_no_permission", 1),
+        ];
+        assert_eq!(counters.snapshot(), expected.map(|(name, value)| (name.to_owned(), value)));
+        assert_eq!(counters.responses(Method::CHANNEL_BIND, 438), 1);
+        assert_eq!(counters.dropped(DropReason::NoPermission), 1);
+    }
+}

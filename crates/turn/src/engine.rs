@@ -1,0 +1,411 @@
+//! The engine: routes what comes in to the table, the gate and the handlers,
+//! and nothing more.
+//!
+//! Sans-I/O: time, randomness and packets are arguments, what is to be sent or
+//! opened is returned. The driving contract:
+//!
+//! 1. hand in a packet with [`from_client`](Engine::from_client) or
+//!    [`from_peer`](Engine::from_peer);
+//! 2. on [`Outcome::Relay`], send it; on [`Outcome::Handled`], drain
+//!    [`poll_action`](Engine::poll_action) until it gives `None`, answering
+//!    with [`complete`](Engine::complete) on the way;
+//! 3. at [`next_deadline`](Engine::next_deadline) call [`expire`](Engine::expire),
+//!    then drain again.
+
+use std::hash::RandomState;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use turn_codec::{ChannelRange, Class, Message, Method, PacketKind, StatusCode, classify};
+
+use crate::action::{Action, Claim, Completion, EndReason, Moving, Outbox};
+use crate::counters::Counters;
+use crate::gate::{self, Authenticated, Gate, Refusal, Source};
+use crate::id::{AllocationKey, RelayId, ShardId, Ticket};
+use crate::link::{Link, LinkId};
+use crate::methods::{allocate, channel_bind, create_permission, refresh, send};
+use crate::nonce::Nonces;
+use crate::notes::{note_limit, note_refusal, note_response};
+use crate::openings::{Opener, Openings};
+use crate::outcome::{DropReason, Outcome, Relayed};
+use crate::random::Random;
+use crate::reject::Reject;
+use crate::relaying::{Indications, Relaying};
+use crate::reply::{Asked, Reply};
+use crate::settings::Settings;
+use crate::shared::Shared;
+use crate::table::Allocations;
+use crate::time::Now;
+
+/// One shard's TURN server.
+#[derive(Debug)]
+pub struct Engine {
+    shard: ShardId,
+    settings: Arc<Settings>,
+    shared: Arc<Shared>,
+    counters: Arc<Counters>,
+    gate: Gate,
+    table: Allocations,
+    openings: Openings,
+    indications: Indications,
+    random: Random,
+    outbox: Outbox,
+}
+
+impl Engine {
+    /// An engine without allocations. `shared` is the same for all shards of
+    /// the process.
+    pub fn new(
+        shard: ShardId,
+        settings: Arc<Settings>,
+        shared: Arc<Shared>,
+        mut random: Random,
+    ) -> Self {
+        let counters = Arc::new(Counters::default());
+        let mut prefix = [0; 4];
+        random.fill(&mut prefix);
+        let accounts: RandomState = shared.accounts.clone();
+        Self {
+            shard,
+            gate: Gate::new(Nonces::new(shared.nonce_key.clone()), accounts),
+            table: Allocations::new(
+                shard,
+                Arc::clone(&shared),
+                Arc::clone(&counters),
+                random.next_u64(),
+            ),
+            openings: Openings::default(),
+            indications: Indications { prefix, next: random.next_u64() },
+            outbox: Outbox::default(),
+            settings,
+            shared,
+            counters,
+            random,
+        }
+    }
+
+    /// Takes a datagram or frame from a client.
+    pub fn from_client(&mut self, now: Now, link: Link, bytes: &[u8]) -> Outcome {
+        match classify(bytes) {
+            PacketKind::ChannelData => self.channel_data(now, link, bytes),
+            PacketKind::Stun => self.stun(now, link, bytes),
+            // Channel numbers above 0x4FFF begin with bytes that are nobody's.
+            PacketKind::Unknown if self.settings.relay.channels == ChannelRange::Rfc5766 => {
+                self.channel_data(now, link, bytes)
+            }
+            PacketKind::Dtls | PacketKind::Unknown => self.dropped(DropReason::Malformed),
+        }
+    }
+
+    /// Takes a datagram that reached a relayed transport address, from outside
+    /// or from another shard.
+    pub fn from_peer(
+        &mut self,
+        now: Now,
+        relay: RelayId,
+        peer: SocketAddr,
+        bytes: &[u8],
+    ) -> Outcome {
+        let relayed =
+            self.relaying(|relaying| relaying.toward_client(now, relay, peer, 0..bytes.len()));
+        self.outcome(relayed)
+    }
+
+    /// A stream ended: its allocations end with it (RFC 8656 section 7.5).
+    pub fn link_closed(&mut self, now: Now, link: LinkId) {
+        let (openings, mut opener) = self.opener();
+        openings.abandon(&mut opener, now, link);
+        self.table.end_link(link, now.mono, &mut self.outbox);
+    }
+
+    /// The socket of a relay failed for good: its allocation ends.
+    pub fn relay_failed(&mut self, now: Now, relay: RelayId) {
+        self.table.close_relay(relay, now.mono, EndReason::SocketFailed, &mut self.outbox);
+    }
+
+    /// The next thing for the host to do; `None` when there is nothing left.
+    pub fn poll_action(&mut self) -> Option<Action<'_>> {
+        self.outbox.poll()
+    }
+
+    /// Takes the host's answer to an action that carried this ticket.
+    pub fn complete(&mut self, now: Now, ticket: Ticket, done: Completion) {
+        let (openings, mut opener) = self.opener();
+        openings.complete(&mut opener, now, ticket, done);
+    }
+
+    /// Gives up a reservation to another shard: the relay whose socket must go
+    /// along, and what to hand to that shard's [`adopt`](Self::adopt).
+    pub fn detach(&mut self, now: Now, claim: Claim) -> Option<(RelayId, Moving)> {
+        let (relay, reservation) =
+            self.table.claim_reservation(claim.token, claim.account, now.mono)?;
+        self.table.detach(relay, reservation).map(|detached| (relay, Moving(detached)))
+    }
+
+    /// Takes in what another shard gave up; its socket has this name from now
+    /// on. `None` when this shard is full.
+    pub fn adopt(&mut self, now: Now, moving: Moving) -> Option<RelayId> {
+        self.table.adopt(moving.0, now.mono)
+    }
+
+    /// When [`expire`](Self::expire) has something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.table.next_deadline()
+    }
+
+    /// Closes what has expired.
+    pub fn expire(&mut self, now: Now) {
+        self.table.expire(now.mono, &mut self.outbox);
+    }
+
+    /// Takes over new settings; what they deny ends at once `[P7]`. Relay
+    /// addresses must be the same: they need a restart.
+    pub fn apply(&mut self, settings: Arc<Settings>) {
+        let relays = &settings.relay.addresses;
+        self.table.revoke(
+            |peer| settings.peers.judge_address(relays, peer).is_ok(),
+            |peer| settings.peers.judge(relays, peer).is_ok(),
+        );
+        self.settings = settings;
+    }
+
+    /// This shard's counters.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// Live allocations of this shard.
+    pub fn allocations(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Relayed transport addresses of this shard, reserved ones included.
+    pub fn relays(&self) -> usize {
+        self.table.relays_len()
+    }
+
+    fn channel_data(&mut self, now: Now, link: Link, bytes: &[u8]) -> Outcome {
+        let relayed =
+            self.relaying(|relaying| relaying.channel_data(now, &link.tuple, bytes));
+        self.outcome(relayed)
+    }
+
+    fn stun(&mut self, now: Now, link: Link, bytes: &[u8]) -> Outcome {
+        let Ok(message) = Message::parse(bytes) else {
+            return self.dropped(DropReason::Malformed);
+        };
+        match (message.class(), message.method()) {
+            (Class::Indication, Method::SEND) => self.send(now, link, &message),
+            (
+                Class::Request,
+                Method::ALLOCATE
+                | Method::REFRESH
+                | Method::CREATE_PERMISSION
+                | Method::CHANNEL_BIND,
+            ) => self.request(now, link, message),
+            // RFC 8489 section 6.3: only a request that we know gets an answer. [S2]
+            (Class::Request | Class::Indication | Class::Success | Class::Error, _) => {
+                self.dropped(DropReason::Unexpected)
+            }
+        }
+    }
+
+    fn send(&mut self, now: Now, link: Link, message: &Message<'_>) -> Outcome {
+        // RFC 8656 section 5: without an allocation an indication is silence. [A19]
+        let Some(key) = self.table.find(&link.tuple, now.mono) else {
+            return self.dropped(DropReason::NoAllocation);
+        };
+        let relayed =
+            send::send(&mut self.table, &self.settings, now, key, message).and_then(|outgoing| {
+                self.relaying(|relaying| relaying.toward_peer(now, key, outgoing))
+            });
+        self.outcome(relayed)
+    }
+
+    fn request(&mut self, now: Now, link: Link, message: Message<'_>) -> Outcome {
+        let key = self.table.find(&link.tuple, now.mono);
+        let live = key.and_then(|key| self.table.get(key)).map(|allocation| &allocation.owner);
+        match self.gate.admit(&self.settings, &self.shared, now, link, message, live) {
+            Ok(request) => {
+                self.authenticated(now, key, request);
+                Outcome::Handled
+            }
+            Err(refusal) => self.refused(now, &Asked::of(link, &message), refusal),
+        }
+    }
+
+    fn authenticated(&mut self, now: Now, key: Option<AllocationKey>, request: Authenticated<'_>) {
+        // What has expired must neither come back to life nor stand in the way.
+        self.table.expire(now.mono, &mut self.outbox);
+        let asked = *request.asked();
+        let signer = request.signer().clone();
+        if let Err(reject) = self.serve(now, key, request) {
+            asked.refuse(&signer, &reject, &mut self.outbox);
+            note_response(&self.counters, &self.shared, &asked, Some(&reject), &mut self.outbox);
+        }
+    }
+
+    fn serve(
+        &mut self,
+        now: Now,
+        key: Option<AllocationKey>,
+        request: Authenticated<'_>,
+    ) -> Result<(), Reject> {
+        // RFC 8489 section 6.3.1, after authentication. [S3] [S4]
+        let unknown: arrayvec::ArrayVec<_, { turn_codec::MAX_ATTRIBUTES }> =
+            request.message().unknown_required().take(turn_codec::MAX_ATTRIBUTES).collect();
+        if !unknown.is_empty() {
+            return Err(Reject::UnknownAttributes(unknown));
+        }
+        let method = request.message().method();
+        if method == Method::ALLOCATE {
+            return self.allocate(now, key, request);
+        }
+        // RFC 8656 section 5: no allocation: 437 [A19]; somebody else's: 441. [A18]
+        let key = key.ok_or(Reject::AllocationMismatch)?;
+        if self
+            .table
+            .get(key)
+            .is_none_or(|allocation| allocation.owner.name != request.owner().name)
+        {
+            return Err(Reject::WrongCredentials);
+        }
+        let Self { table, settings, outbox, .. } = self;
+        let reply = match method {
+            Method::REFRESH => refresh::refresh(table, settings, now, key, &request, outbox),
+            Method::CREATE_PERMISSION => {
+                create_permission::create_permission(table, settings, now, key, &request)
+            }
+            Method::CHANNEL_BIND => channel_bind::channel_bind(table, settings, now, key, &request),
+            Method { .. } => return Ok(()),
+        }?;
+        self.succeed(&request, &reply);
+        Ok(())
+    }
+
+    fn allocate(
+        &mut self,
+        now: Now,
+        key: Option<AllocationKey>,
+        request: Authenticated<'_>,
+    ) -> Result<(), Reject> {
+        // RFC 8656 section 7.2, check 2: a 5-tuple in use is a mismatch, a
+        // retransmit of the request that made it gets the same answer. [T1]
+        if let Some(allocation) = key.and_then(|key| self.table.get(key)) {
+            if allocation.transaction != request.message().transaction_id()
+                || allocation.owner.name != request.owner().name
+            {
+                return Err(Reject::AllocationMismatch);
+            }
+            let relays = || allocation.relays.iter().filter_map(|id| self.table.relay(id));
+            let expires_at = relays().map(|relay| relay.expires_at).min().unwrap_or(now.mono);
+            let reply = Reply {
+                relayed: relays().map(|relay| relay.advertised).collect(),
+                address_error: allocation.address_error,
+                lifetime: Some(expires_at.saturating_duration_since(now.mono)),
+                mapped: Some(request.link().tuple.client),
+                reservation: allocation.reservation,
+            };
+            self.succeed(&request, &reply);
+            return Ok(());
+        }
+        if self.openings.contains(&request.link().tuple) {
+            // Its answer is on the way; a retransmit needs no second one.
+            return Ok(());
+        }
+        let wanted =
+            allocate::allocate(&self.settings, &self.shared, request.link(), request.message())?;
+        let (openings, mut opener) = self.opener();
+        openings.start(&mut opener, now, request, wanted);
+        Ok(())
+    }
+
+    fn succeed(&mut self, request: &Authenticated<'_>, reply: &Reply) {
+        request.asked().succeed(request.signer(), reply, &mut self.outbox);
+        note_response(&self.counters, &self.shared, request.asked(), None, &mut self.outbox);
+    }
+
+    /// Answers who has not authenticated, as far as the limits allow it.
+    fn refused(&mut self, now: Now, asked: &Asked, refusal: Refusal) -> Outcome {
+        let source = match refusal {
+            Refusal::BadRequest(source)
+            | Refusal::Unauthenticated(source)
+            | Refusal::StaleNonce(source) => source,
+            Refusal::Silence(reason) => return self.dropped(reason),
+        };
+        let client = asked.link.tuple.client;
+        // A stream or a nonce has proven its address, a datagram has not. [H10] [H12]
+        let is_proven = source == Source::Proven || asked.link.tuple.transport.is_stream();
+        if !is_proven && !self.shared.admit_challenge(&self.settings.limits, client, now.mono) {
+            note_limit(&self.shared, "challenges", &mut self.outbox);
+            return self.dropped(DropReason::ReplyLimit);
+        }
+        let Some(code) = refusal.code() else { return self.dropped(DropReason::ReplyLimit) };
+        if code == StatusCode::BAD_REQUEST {
+            asked.challenge(code, None, &mut self.outbox);
+        } else {
+            let features = gate::features(&self.settings);
+            let nonce = self.gate.nonces().issue(features, &self.settings.realm, client, now.unix);
+            let offer = gate::offer(&self.settings);
+            asked.challenge(
+                code,
+                Some((&self.settings.realm, &nonce, offer.as_ref())),
+                &mut self.outbox,
+            );
+        }
+        self.counters.count_response(asked.method, Some(code));
+        // A challenge is the first half of every exchange; a wrong password is news.
+        if source == Source::Proven && code != StatusCode::STALE_NONCE {
+            note_refusal(asked, code, &mut self.outbox);
+        }
+        Outcome::Handled
+    }
+
+    fn relaying<T>(&mut self, relay: impl FnOnce(&mut Relaying<'_>) -> T) -> T {
+        let mut refused_by = None;
+        let result = relay(&mut Relaying {
+            shard: self.shard,
+            table: &mut self.table,
+            settings: &self.settings,
+            shared: &self.shared,
+            counters: &self.counters,
+            indications: &mut self.indications,
+            refused_by: &mut refused_by,
+        });
+        if let Some(key) = refused_by {
+            note_limit(&self.shared, key, &mut self.outbox);
+        }
+        result
+    }
+
+    fn opener(&mut self) -> (&mut Openings, Opener<'_>) {
+        let opener = Opener {
+            shard: self.shard,
+            table: &mut self.table,
+            settings: &self.settings,
+            shared: &self.shared,
+            counters: &self.counters,
+            random: &mut self.random,
+            outbox: &mut self.outbox,
+        };
+        (&mut self.openings, opener)
+    }
+
+    fn outcome(&self, relayed: Result<Relayed, DropReason>) -> Outcome {
+        match relayed {
+            Ok(relayed) => Outcome::Relay(relayed),
+            Err(reason) => self.dropped(reason),
+        }
+    }
+
+    fn dropped(&self, reason: DropReason) -> Outcome {
+        self.counters.count_drop(reason);
+        Outcome::Dropped(reason)
+    }
+}

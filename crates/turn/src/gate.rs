@@ -1,0 +1,350 @@
+//! The gate: nobody reaches a handler without having proven who they are.
+//!
+//! RFC 8489 section 9.2.4, receiving a request with long-term credentials. The
+//! gate alone makes an [`Authenticated`], and every handler takes one by
+//! value. Authentication is judged before anything else in a message `[S3]`.
+//!
+//! The order of checks: attributes present, nonce, bid-down, user, integrity.
+//! The nonce comes early: it is one MAC without any look-up, and what passes it
+//! owns its source address.
+
+use std::hash::{BuildHasher, RandomState};
+
+use turn_codec::attribute::{
+    Nonce, PasswordAlgorithm, PasswordAlgorithmId, PasswordAlgorithms, Realm, Userhash, Username,
+};
+use turn_codec::{IntegrityError, Message, StatusCode};
+use turn_credentials::{KeyAlgorithm, LongTermKey};
+
+use crate::allocation::{Account, Owner};
+use crate::buckets::Purpose;
+use crate::keyring::{Candidate, UserId};
+use crate::link::{Link, SourcePrefix};
+use crate::nonce::{Features, NonceVerdict, Nonces};
+use crate::outcome::DropReason;
+use crate::rate::Rate;
+use crate::reply::{Asked, Integrity, Signer};
+use crate::settings::{Limits, Settings};
+use crate::shared::{Shared, is_exempt};
+use crate::time::Now;
+
+/// A request whose sender has proven itself, and how its response is signed.
+#[derive(Debug)]
+pub(crate) struct Authenticated<'m> {
+    message: Message<'m>,
+    asked: Asked,
+    owner: Owner,
+    signer: Signer,
+}
+
+/// Why a request did not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// 400: credentials half given, or a bid-down attack.
+    BadRequest(Source),
+    /// 401: no credentials, or wrong ones.
+    Unauthenticated(Source),
+    /// 438: a nonce that is not, or no longer, good.
+    StaleNonce(Source),
+    /// Not even an answer.
+    Silence(DropReason),
+}
+
+/// What is known of the source address of a refused request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// It sent a nonce that only it can have: a reply cannot hit a third party.
+    Proven,
+    /// It may be spoofed.
+    Unproven,
+}
+
+/// Judges requests of one shard.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    nonces: Nonces,
+    /// Stands in where no key is known, so that a stranger costs the same time
+    /// as a user `[H25]`.
+    nobody: LongTermKey,
+    accounts: RandomState,
+}
+
+impl Gate {
+    /// `accounts` is the same in every shard, since quotas are shared.
+    pub(crate) fn new(nonces: Nonces, accounts: RandomState) -> Self {
+        Self { nonces, nobody: LongTermKey::md5("nobody", "", ""), accounts }
+    }
+
+    /// Judges a request. `live` is who made the allocation of its 5-tuple: their
+    /// stored key serves for as long as the allocation lives, whatever became
+    /// of the credential since.
+    pub(crate) fn admit<'m>(
+        &mut self,
+        settings: &Settings,
+        shared: &Shared,
+        now: Now,
+        link: Link,
+        message: Message<'m>,
+        live: Option<&Owner>,
+    ) -> Result<Authenticated<'m>, Refusal> {
+        let asked = Asked::of(link, &message);
+        if settings.anonymous {
+            let signer = Signer { key: None, integrity: Integrity::Sha1 };
+            return Ok(Authenticated { message, asked, owner: self.anonymous(), signer });
+        }
+        // RFC 8489 section 9.2.4: no integrity, no USERNAME needed: 401. [A1]
+        let integrity = match (message.has_integrity_sha256(), message.has_integrity()) {
+            // Both present: SHA-256 decides. [A12]
+            (true, _) => Integrity::Sha256,
+            (false, true) => Integrity::Sha1,
+            (false, false) => return Err(Refusal::Unauthenticated(Source::Unproven)),
+        };
+        let given = Given::read(&message)?;
+        let client = link.tuple.client;
+        match self.nonces.judge(
+            given.nonce,
+            &settings.realm,
+            client,
+            now.unix,
+            settings.nonce_lifetime,
+        ) {
+            NonceVerdict::Fresh => {}
+            NonceVerdict::Aged => return Err(Refusal::StaleNonce(Source::Proven)),
+            NonceVerdict::Foreign => return Err(Refusal::StaleNonce(Source::Unproven)),
+        }
+        let algorithm = chosen_algorithm(&message, given.nonce)?;
+        let name = match given.name {
+            Name::Plain(name) => Some(name),
+            Name::Hashed(hash) => settings.keyring.name_of(hash),
+        };
+        let verify = |key: &LongTermKey| match integrity {
+            Integrity::Sha1 => message.verify_integrity(key.as_bytes()),
+            Integrity::Sha256 => message.verify_integrity_sha256(key.as_bytes()),
+        };
+        let pass = |owner: Owner, key: LongTermKey| {
+            Ok(Authenticated {
+                message,
+                asked,
+                owner,
+                signer: Signer { key: Some(key), integrity },
+            })
+        };
+
+        if let Some(owner) = live
+            && let Some(key) = &owner.key
+            && name == Some(&*owner.name)
+            && given.realm == &*settings.realm
+            && !settings.keyring.has_ended(owner.expiry, now.unix)
+            && verify(key).is_ok()
+        {
+            return pass(owner.clone(), key.clone());
+        }
+        if !self.may_try(settings, shared, now, link, name) {
+            return Err(Refusal::Silence(DropReason::ReplyLimit));
+        }
+        let candidates = match name {
+            Some(name) if given.realm == &*settings.realm => {
+                settings.keyring.candidates(name, &settings.realm, algorithm, now.unix)
+            }
+            Some(_) | None => Vec::new(),
+        };
+        // A stranger costs the same time as a user and gets the same answers. [H25] [A4]
+        if candidates.is_empty() && verify(&self.nobody) == Err(IntegrityError::BadLength) {
+            return Err(Refusal::BadRequest(Source::Proven));
+        }
+        for candidate in candidates {
+            match verify(&candidate.key) {
+                Ok(()) => {
+                    let key = candidate.key.clone();
+                    return pass(self.owner(name.unwrap_or_default(), candidate), key);
+                }
+                // RFC 8489 section 14.6: TURN does not truncate. [A11]
+                Err(IntegrityError::BadLength) => return Err(Refusal::BadRequest(Source::Proven)),
+                Err(IntegrityError::Missing | IntegrityError::Mismatch) => {}
+            }
+        }
+        self.note_failure(settings, shared, now, link, name);
+        // Unknown user and bad integrity: the same answer. [A4] [A5]
+        Err(Refusal::Unauthenticated(Source::Proven))
+    }
+
+    pub(crate) const fn nonces(&mut self) -> &mut Nonces {
+        &mut self.nonces
+    }
+
+    fn owner(&self, name: &str, candidate: Candidate) -> Owner {
+        let account = self.account(&candidate.userid);
+        Owner { name: name.into(), account, key: Some(candidate.key), expiry: candidate.expiry }
+    }
+
+    fn anonymous(&self) -> Owner {
+        Owner {
+            name: "".into(),
+            account: self.account(&UserId::Anonymous),
+            key: None,
+            expiry: None,
+        }
+    }
+
+    fn account(&self, userid: &UserId) -> Account {
+        Account {
+            hash: self.accounts.hash_one(userid),
+            is_time_limited: matches!(userid, UserId::TimeLimited(_)),
+        }
+    }
+
+    /// Ten failures a minute for a name from a source, then silence: passwords
+    /// are not guessed at line rate, and nobody elsewhere is shut out `[H24]`.
+    fn may_try(
+        &self,
+        settings: &Settings,
+        shared: &Shared,
+        now: Now,
+        link: Link,
+        name: Option<&str>,
+    ) -> bool {
+        is_exempt(&settings.limits, link.tuple.client.ip())
+            || shared.buckets.has(
+                Purpose::FailedAttempts,
+                self.attempt(link, name),
+                attempts(),
+                1,
+                now.mono,
+            )
+    }
+
+    fn note_failure(
+        &self,
+        settings: &Settings,
+        shared: &Shared,
+        now: Now,
+        link: Link,
+        name: Option<&str>,
+    ) {
+        if !is_exempt(&settings.limits, link.tuple.client.ip()) {
+            shared.buckets.take(
+                Purpose::FailedAttempts,
+                self.attempt(link, name),
+                attempts(),
+                1,
+                now.mono,
+            );
+        }
+    }
+
+    fn attempt(&self, link: Link, name: Option<&str>) -> u64 {
+        self.accounts.hash_one((SourcePrefix::of(link.tuple.client.ip()), name))
+    }
+}
+
+impl<'m> Authenticated<'m> {
+    pub(crate) const fn message(&self) -> &Message<'m> {
+        &self.message
+    }
+
+    pub(crate) const fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    pub(crate) const fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    pub(crate) const fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    pub(crate) const fn link(&self) -> &Link {
+        &self.asked.link
+    }
+
+    pub(crate) fn into_owner(self) -> (Asked, Owner, Signer) {
+        (self.asked, self.owner, self.signer)
+    }
+}
+
+/// The credentials of a request, as they stand in it.
+struct Given<'m> {
+    name: Name<'m>,
+    realm: &'m str,
+    nonce: &'m str,
+}
+
+enum Name<'m> {
+    Plain(&'m str),
+    Hashed(&'m [u8; 32]),
+}
+
+impl<'m> Given<'m> {
+    /// RFC 8489 section 9.2.4: integrity without USERNAME or USERHASH, REALM or
+    /// NONCE: 400 `[A3]`; so is one that is too long `[S13]`.
+    fn read(message: &Message<'m>) -> Result<Self, Refusal> {
+        let bad = |_| Refusal::BadRequest(Source::Unproven);
+        let plain = message.get::<Username<'m>>().map_err(bad)?.map(|name| Name::Plain(name.0));
+        let hashed = message.get::<Userhash<'m>>().map_err(bad)?.map(|hash| Name::Hashed(hash.0));
+        let realm = message.get::<Realm<'m>>().map_err(bad)?;
+        let nonce = message.get::<Nonce<'m>>().map_err(bad)?;
+        match (plain.or(hashed), realm, nonce) {
+            (Some(name), Some(realm), Some(nonce)) => {
+                Ok(Self { name, realm: realm.0, nonce: nonce.0 })
+            }
+            (None, _, _) | (_, None, _) | (_, _, None) => {
+                Err(Refusal::BadRequest(Source::Unproven))
+            }
+        }
+    }
+}
+
+/// RFC 8489 section 9.2.4, protection against bid-down: with the cookie's bit
+/// set, PASSWORD-ALGORITHMS must come back as it was offered and
+/// PASSWORD-ALGORITHM must be one of it; neither means MD5 `[A9]`.
+fn chosen_algorithm(message: &Message<'_>, nonce: &str) -> Result<KeyAlgorithm, Refusal> {
+    if !Features::of(nonce).password_algorithms {
+        return Ok(KeyAlgorithm::Md5);
+    }
+    let bad = Refusal::BadRequest(Source::Proven);
+    let list = message.get::<PasswordAlgorithms<'_>>().map_err(|_| bad)?;
+    let choice = message.get::<PasswordAlgorithm<'_>>().map_err(|_| bad)?;
+    match (list, choice) {
+        (None, None) => Ok(KeyAlgorithm::Md5),
+        // "PASSWORD-ALGORITHMS matches the value sent in the response that sent this NONCE";
+        // only one list goes with the bit, whatever a reload has changed since.
+        (Some(list), Some(choice)) if list == OFFER => match choice.algorithm {
+            PasswordAlgorithmId::MD5 => Ok(KeyAlgorithm::Md5),
+            PasswordAlgorithmId::SHA256 => Ok(KeyAlgorithm::Sha256),
+            PasswordAlgorithmId(_) => Err(bad),
+        },
+        (Some(_), Some(_)) | (Some(_), None) | (None, Some(_)) => Err(bad),
+    }
+}
+
+/// What PASSWORD-ALGORITHMS offers, where it offers anything.
+const OFFER: PasswordAlgorithms<'static> = PasswordAlgorithms::SHA256_MD5;
+
+pub(crate) fn offer(settings: &Settings) -> Option<PasswordAlgorithms<'static>> {
+    // [A10b]
+    settings.keyring.offers_sha256().then_some(OFFER)
+}
+
+/// The features that a nonce announces `[A8]`.
+pub(crate) fn features(settings: &Settings) -> Features {
+    Features {
+        password_algorithms: settings.keyring.offers_sha256(),
+        username_anonymity: settings.keyring.offers_userhash(),
+    }
+}
+
+impl Refusal {
+    pub(crate) const fn code(self) -> Option<StatusCode> {
+        match self {
+            Self::BadRequest(_) => Some(StatusCode::BAD_REQUEST),
+            Self::Unauthenticated(_) => Some(StatusCode::UNAUTHENTICATED),
+            Self::StaleNonce(_) => Some(StatusCode::STALE_NONCE),
+            Self::Silence(_) => None,
+        }
+    }
+}
+
+fn attempts() -> Rate {
+    Rate::new(Limits::FAILED_ATTEMPTS, std::time::Duration::from_secs(60), Limits::FAILED_ATTEMPTS)
+}

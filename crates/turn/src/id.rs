@@ -1,0 +1,91 @@
+//! Names of things that the host and the engine hand to each other.
+
+use std::fmt;
+
+use crate::arena::Key;
+
+/// One shard of the process: its engine, its listeners, its relay sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShardId(pub u8);
+
+/// One relayed transport address: slot and generation, at once the engine's
+/// index and the host's poll token. A stale id finds nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RelayId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl RelayId {
+    /// Slots a shard can have: the port map has 24 bits for an index.
+    pub(crate) const MAX_INDEX: u32 = (1 << 24) - 1;
+    /// Generations wrap at 30 bits, what the port map has for them.
+    pub(crate) const GENERATION_MASK: u32 = (1 << 30) - 1;
+
+    /// The slot, for a host that keeps its sockets in an array.
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+
+    /// The id as one word, for a poll token.
+    pub const fn to_bits(self) -> u64 {
+        (self.generation as u64) << 32 | self.index as u64
+    }
+
+    /// The id behind a poll token.
+    pub const fn from_bits(bits: u64) -> Self {
+        let [a, b, c, d, e, f, g, h] = bits.to_be_bytes();
+        Self {
+            generation: u32::from_be_bytes([a, b, c, d]),
+            index: u32::from_be_bytes([e, f, g, h]),
+        }
+    }
+}
+
+impl Key for RelayId {
+    fn new(index: u32, generation: u32) -> Self {
+        Self { index, generation }
+    }
+
+    fn parts(self) -> (u32, u32) {
+        (self.index, self.generation)
+    }
+}
+
+/// The engine's own index of an allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AllocationKey {
+    index: u32,
+    generation: u32,
+}
+
+impl Key for AllocationKey {
+    fn new(index: u32, generation: u32) -> Self {
+        Self { index, generation }
+    }
+
+    fn parts(self) -> (u32, u32) {
+        (self.index, self.generation)
+    }
+}
+
+/// An allocation's name in logs and reports: its shard and a serial number.
+/// Shown as `shard-number`, as in `1-000042`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AllocationId {
+    /// The shard that holds the allocation.
+    pub shard: ShardId,
+    /// Counts the allocations of that shard since its start.
+    pub serial: u64,
+}
+
+impl fmt::Display for AllocationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{:06}", self.shard.0, self.serial)
+    }
+}
+
+/// An Allocate request that waits for the host: named in the action that asks
+/// and in the completion that answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket(pub(crate) u64);

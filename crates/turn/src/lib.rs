@@ -1,0 +1,84 @@
+//! A TURN server without I/O: allocations, permissions, channels and limits as
+//! a state machine that takes packets and gives actions.
+//!
+//! RFC 8656 (TURN) with the long-term credentials of RFC 8489. Time, randomness
+//! and sockets are the host's: see [`Engine`] for the contract.
+//!
+//! ```text
+//!                 from_client ┌────────┐ Outcome::Relay
+//!   client ──────────────────>│        │──────────────────> peer
+//!                             │ Engine │
+//!   client <──────────────────│        │<────────────────── peer
+//!              Outcome::Relay └────────┘ from_peer
+//!                              │      ^
+//!                  poll_action v      │ complete
+//!                                host
+//! ```
+//!
+//! Invariants, which the testkit checks after every step of a random run:
+//! nothing leaves toward a peer without a live permission or a live channel
+//! bound to it, nothing reaches a client without a live permission, quotas are
+//! the live allocations, ports in use are live, reserved or resting, and nothing
+//! is left after expiry.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test may panic")
+)]
+
+mod action;
+mod address_range;
+mod allocation;
+mod arena;
+mod buckets;
+mod channel;
+mod counters;
+mod engine;
+mod fan_out;
+mod gate;
+mod id;
+mod keyring;
+mod ledger;
+mod lifetime;
+mod link;
+mod meter;
+mod methods;
+mod nonce;
+mod notes;
+mod openings;
+mod outcome;
+mod peer_policy;
+mod permission;
+mod port_map;
+mod random;
+mod rate;
+mod reject;
+mod relaying;
+mod reply;
+mod reserved_ranges;
+mod settings;
+mod shared;
+mod table;
+mod time;
+
+pub use action::{Action, Claim, Completion, EndReason, Moving, OpenError, Report};
+pub use address_range::{AddressRange, PeerRule};
+pub use allocation::Traffic;
+pub use channel::CHANNEL_LIFETIME;
+pub use counters::{Count, Counters};
+pub use engine::Engine;
+pub use id::{AllocationId, RelayId, ShardId, Ticket};
+pub use keyring::{Keyring, TimeLimitedRules, UserSecret};
+pub use lifetime::DEFAULT_LIFETIME;
+pub use link::{FiveTuple, Link, LinkId, Transport};
+pub use nonce::NonceKey;
+pub use outcome::{DropReason, Outcome, Prefix, Relayed, Route};
+pub use peer_policy::{PeerPolicy, RelayAddress};
+pub use permission::PERMISSION_LIFETIME;
+pub use port_map::{PortCount, PortMap, QUARANTINE_SECONDS};
+pub use random::Random;
+pub use rate::{Bandwidth, Rate};
+pub use settings::{DefaultFamily, Limits, PerUser, RelaySettings, Settings};
+pub use shared::Shared;
+pub use time::Now;

@@ -1,0 +1,76 @@
+//! Where a client is: its transport, its 5-tuple and the way a reply takes.
+//!
+//! RFC 8656 section 2.2: an allocation is identified by the 5-tuple of client
+//! address, server address and transport.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// The transport between client and server (RFC 8656 section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Plain UDP; a source address proves nothing until a nonce comes back.
+    Udp,
+    /// Plain TCP.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+    /// DTLS over UDP.
+    Dtls,
+}
+
+impl Transport {
+    /// Whether frames lie in a byte stream, so that ChannelData is padded to
+    /// four bytes (RFC 8656 section 12.5) and the source address is proven.
+    pub const fn is_stream(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls)
+    }
+}
+
+/// Client address, server address and transport: the key of an allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FiveTuple {
+    /// The transport between the two.
+    pub transport: Transport,
+    /// The client's transport address as the server sees it.
+    pub client: SocketAddr,
+    /// The server's transport address that the client sent to.
+    pub server: SocketAddr,
+}
+
+/// The host's name for the socket a packet came in by: a listener's slot, or a
+/// stream's slot and generation. The engine stores it and gives it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LinkId(pub u64);
+
+/// A client's 5-tuple and the host's socket for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// The host's socket.
+    pub id: LinkId,
+    /// The 5-tuple.
+    pub tuple: FiveTuple,
+}
+
+/// The source of a packet as limits count it: one IPv4 address or one IPv6
+/// /64, since a single host commands a whole /64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct SourcePrefix(u64);
+
+impl SourcePrefix {
+    pub(crate) fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => Self(u64::from(v4.to_bits())),
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, ..] = v6.segments();
+                let bits =
+                    [a, b, c, d].into_iter().fold(0, |bits, part| bits << 16 | u64::from(part));
+                // No IPv4 address has the top bit set in its 64-bit form.
+                Self(bits | 1 << 63)
+            }
+        }
+    }
+
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,149 @@
+//! Allocate: what a request wants, and whether it may have it.
+//!
+//! RFC 8656 section 7.2, in the order of its numbered checks. The ports and
+//! sockets are found by [`openings`](crate::openings), which answers the client
+//! when the socket exists.
+
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use turn_codec::attribute::{
+    AdditionalAddressFamily, AddressErrorCode, EvenPort, Lifetime, RequestedAddressFamily,
+    RequestedTransport, ReservationToken,
+};
+use turn_codec::{AddressFamily, AttributeError, Message, StatusCode};
+
+use crate::link::Link;
+use crate::peer_policy::relay_address;
+use crate::port_map::Parity;
+use crate::reject::Reject;
+use crate::reserved_ranges::is_tunnelled;
+use crate::settings::{DefaultFamily, Settings};
+use crate::shared::Shared;
+
+/// What an Allocate request wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) lifetime: Option<Duration>,
+    pub(crate) port: WantedPort,
+}
+
+/// Where the relayed transport address comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum WantedPort {
+    /// A new port of each of these families.
+    New {
+        families: ArrayVec<AddressFamily, 2>,
+        parity: Parity,
+        /// One of two families cannot be had: RFC 8656 section 18.12.
+        missing: Option<AddressErrorCode<'static>>,
+    },
+    /// A port that was reserved before.
+    Reserved([u8; 8]),
+}
+
+pub(crate) fn allocate(
+    settings: &Settings,
+    shared: &Shared,
+    link: &Link,
+    message: &Message<'_>,
+) -> Result<Wanted, Reject> {
+    let client = link.tuple.client;
+    // RFC 8656 section 21.4: tunnels MUST NOT be relayed for. [T14]
+    if is_tunnelled(client.ip()) || is_own_relay(settings, shared, link) {
+        return Err(Reject::Forbidden);
+    }
+    // Check 3. [T2]
+    match message.get::<RequestedTransport>()?.ok_or(Reject::BadRequest)? {
+        RequestedTransport::UDP => {}
+        RequestedTransport { .. } => return Err(Reject::UnsupportedTransport),
+    }
+    // Check 4: DONT-FRAGMENT is supported. [T3]
+    let token = message.get::<ReservationToken>()?;
+    let even = message.get::<EvenPort>()?;
+    let requested = message
+        .get::<RequestedAddressFamily>()
+        .map_err(|error| match error {
+            // Check 7: a family that nobody knows is one that we do not support. [T6]
+            AttributeError::UnknownFamily => Reject::FamilyNotSupported,
+            AttributeError::Length
+            | AttributeError::TooLong
+            | AttributeError::NotUtf8
+            | AttributeError::OutOfRange => Reject::BadRequest,
+        })?
+        .map(|family| family.0);
+    let additional = message.get::<AdditionalAddressFamily>()?.map(|family| family.0);
+    let lifetime =
+        message.get::<Lifetime>()?.map(|lifetime| Duration::from_secs(lifetime.0.into()));
+    // Check 5. [T4]
+    if let Some(token) = token {
+        return if even.is_some() || requested.is_some() || additional.is_some() {
+            Err(Reject::BadRequest)
+        } else {
+            Ok(Wanted { lifetime, port: WantedPort::Reserved(token.0) })
+        };
+    }
+    let reserve = even.is_some_and(|even| even.reserve);
+    // Checks 6, 8 and 9. [T5]
+    if additional.is_some()
+        && (requested.is_some() || reserve || additional == Some(AddressFamily::Ipv4))
+    {
+        return Err(Reject::BadRequest);
+    }
+    let parity = match even {
+        None => Parity::Any,
+        Some(EvenPort { reserve: false }) => Parity::Even,
+        Some(EvenPort { reserve: true }) => Parity::EvenPair,
+    };
+    let (families, missing) = if additional.is_some() {
+        both_families(settings)?
+    } else {
+        (ArrayVec::from_iter([one_family(settings, link, requested)?]), None)
+    };
+    Ok(Wanted { lifetime, port: WantedPort::New { families, parity, missing } })
+}
+
+/// Check 7: the family that is asked for, or the default. [T6]
+fn one_family(
+    settings: &Settings,
+    link: &Link,
+    requested: Option<AddressFamily>,
+) -> Result<AddressFamily, Reject> {
+    let relay = &settings.relay;
+    let family = requested.unwrap_or_else(|| match relay.default_family {
+        // Deviates from the RFC's IPv4 where none can be had.
+        DefaultFamily::Unwritten if !relay.has(AddressFamily::Ipv4) => AddressFamily::Ipv6,
+        DefaultFamily::Unwritten | DefaultFamily::Ipv4 => AddressFamily::Ipv4,
+        DefaultFamily::Ipv6 => AddressFamily::Ipv6,
+        DefaultFamily::Client => AddressFamily::of(&link.tuple.client),
+    });
+    if relay.has(family) { Ok(family) } else { Err(Reject::FamilyNotSupported) }
+}
+
+/// Check 9: both families, or one and an ADDRESS-ERROR-CODE for the other. [T7]
+fn both_families(
+    settings: &Settings,
+) -> Result<(ArrayVec<AddressFamily, 2>, Option<AddressErrorCode<'static>>), Reject> {
+    let (have, lack): (ArrayVec<_, 2>, ArrayVec<_, 2>) = [AddressFamily::Ipv4, AddressFamily::Ipv6]
+        .into_iter()
+        .partition(|family| settings.relay.has(*family));
+    if have.is_empty() {
+        return Err(Reject::InsufficientCapacity);
+    }
+    let missing =
+        lack.first().map(|family| unavailable(*family, StatusCode::ADDRESS_FAMILY_NOT_SUPPORTED));
+    Ok((have, missing))
+}
+
+pub(crate) fn unavailable(family: AddressFamily, code: StatusCode) -> AddressErrorCode<'static> {
+    AddressErrorCode { family, code, reason: "" }
+}
+
+/// A client that is itself a relayed transport address of ours: TURN inside
+/// TURN, a loop in the making `[H7]`.
+fn is_own_relay(settings: &Settings, shared: &Shared, link: &Link) -> bool {
+    let client = link.tuple.client;
+    relay_address(&settings.relay.addresses, client.ip())
+        .and_then(|address| shared.ports(address))
+        .is_some_and(|ports| ports.live(client.port()).is_some())
+}

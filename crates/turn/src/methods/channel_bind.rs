@@ -1,0 +1,67 @@
+//! ChannelBind: a short header for a peer's transport address.
+//!
+//! RFC 8656 section 12.2. Binding or refreshing a channel also installs or
+//! refreshes the permission of the peer's address.
+
+use turn_codec::attribute::{ChannelNumberAttribute, XorPeerAddress};
+use turn_codec::AddressFamily;
+
+use crate::channel::BindError;
+use crate::fan_out::TooMany;
+use crate::gate::Authenticated;
+use crate::id::AllocationKey;
+use crate::reject::Reject;
+use crate::reply::Reply;
+use crate::settings::Settings;
+use crate::table::Allocations;
+use crate::time::Now;
+
+pub(crate) fn channel_bind(
+    table: &mut Allocations,
+    settings: &Settings,
+    now: Now,
+    key: AllocationKey,
+    request: &Authenticated<'_>,
+) -> Result<Reply, Reject> {
+    // RFC 8656 section 12.2: both attributes, the number in 0x4000-0x4FFF. [C1] [C2]
+    let number = request.message().get::<ChannelNumberAttribute>()?.ok_or(Reject::BadRequest)?;
+    let number = settings.relay.channels.number(number.0).ok_or(Reject::BadRequest)?;
+    let peer = request.message().get::<XorPeerAddress>()?.ok_or(Reject::BadRequest)?.0;
+    // Nobody receives on port 0, and the kernel would refuse to send. [C2]
+    if peer.port() == 0 {
+        return Err(Reject::BadRequest);
+    }
+    let limits = &settings.limits;
+    let allocation = table.get_mut(key).ok_or(Reject::AllocationMismatch)?;
+    if allocation.relays.of(AddressFamily::of(&peer)).is_none() {
+        return Err(Reject::FamilyMismatch);
+    }
+    // [P6]
+    let target = settings
+        .peers
+        .judge(&settings.relay.addresses, peer)
+        .map_err(|_| Reject::PeerDenied(peer.ip()))?;
+    allocation.channels.admits(number, peer, limits.channels_per_allocation, now.mono).map_err(
+        |error| {
+            match error {
+                // [C3]
+                BindError::Conflict => Reject::BadRequest,
+                BindError::Full => Reject::Full("channels_per_allocation"),
+            }
+        },
+    )?;
+    if !allocation.permissions.has_room(&[peer.ip()], limits.permissions_per_allocation, now.mono) {
+        return Err(Reject::Full("permissions_per_allocation"));
+    }
+    let permissions = &allocation.permissions;
+    allocation
+        .fan_out
+        .admit(peer, limits, now.mono, |address| permissions.is_live(address, now.mono))
+        .map_err(|too_many| match too_many {
+            TooMany::Peers => Reject::Full("peers_per_allocation"),
+            TooMany::NewPeers => Reject::Full("new_peers"),
+        })?;
+    allocation.permissions.install(peer.ip(), now.mono);
+    allocation.channels.bind(number, peer, target, now.mono);
+    Ok(Reply::default())
+}

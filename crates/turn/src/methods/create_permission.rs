@@ -1,0 +1,57 @@
+//! CreatePermission: lets peers' addresses send to the client.
+//!
+//! RFC 8656 section 10.2. All or nothing: a single bad peer and no permission is
+//! installed `[P3]`.
+
+use std::net::IpAddr;
+
+use arrayvec::ArrayVec;
+use turn_codec::attribute::XorPeerAddress;
+use turn_codec::{AddressFamily, MAX_ATTRIBUTES};
+
+use crate::gate::Authenticated;
+use crate::id::AllocationKey;
+use crate::reject::Reject;
+use crate::reply::Reply;
+use crate::settings::Settings;
+use crate::table::Allocations;
+use crate::time::Now;
+
+pub(crate) fn create_permission(
+    table: &mut Allocations,
+    settings: &Settings,
+    now: Now,
+    key: AllocationKey,
+    request: &Authenticated<'_>,
+) -> Result<Reply, Reject> {
+    let allocation = table.get_mut(key).ok_or(Reject::AllocationMismatch)?;
+    let mut peers = ArrayVec::<IpAddr, MAX_ATTRIBUTES>::new();
+    for peer in request.message().all::<XorPeerAddress>() {
+        // Ports are ignored, 0 included. [P1]
+        let peer = peer?.0.ip();
+        if allocation.relays.of(AddressFamily::of_ip(&peer)).is_none() {
+            return Err(Reject::FamilyMismatch);
+        }
+        // [P6]
+        settings
+            .peers
+            .judge_address(&settings.relay.addresses, peer)
+            .map_err(|_| Reject::PeerDenied(peer))?;
+        peers.try_push(peer).map_err(|_| Reject::BadRequest)?;
+    }
+    // RFC 8656 section 10.2: no XOR-PEER-ADDRESS: 400.
+    if peers.is_empty() {
+        return Err(Reject::BadRequest);
+    }
+    if !allocation.permissions.has_room(
+        &peers,
+        settings.limits.permissions_per_allocation,
+        now.mono,
+    ) {
+        return Err(Reject::Full("permissions_per_allocation"));
+    }
+    for peer in peers {
+        allocation.permissions.install(peer, now.mono);
+    }
+    Ok(Reply::default())
+}

@@ -1,0 +1,64 @@
+//! Send indication: data for a peer without a channel.
+//!
+//! RFC 8656 section 11.2. It carries no credentials and changes no state that a
+//! client could want; what is wrong with it is dropped in silence `[P5]`.
+
+use std::ops::Range;
+
+use turn_codec::attribute::{DontFragment, XorPeerAddress};
+use turn_codec::{AddressFamily, Attribute, Message};
+
+use crate::id::AllocationKey;
+use crate::outcome::DropReason;
+use crate::peer_policy::Target;
+use crate::settings::Settings;
+use crate::table::Allocations;
+use crate::time::Now;
+
+/// What a Send indication asks for, judged.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) family: AddressFamily,
+    pub(crate) target: Target,
+    pub(crate) peer: std::net::SocketAddr,
+    pub(crate) payload: Range<usize>,
+    pub(crate) dont_fragment: bool,
+}
+
+pub(crate) fn send(
+    table: &mut Allocations,
+    settings: &Settings,
+    now: Now,
+    key: AllocationKey,
+    message: &Message<'_>,
+) -> Result<Outgoing, DropReason> {
+    // RFC 8489 section 6.3.2: an indication with unknown comprehension-required
+    // attributes is discarded. [S5]
+    if message.unknown_required().next().is_some() {
+        return Err(DropReason::Unexpected);
+    }
+    let peer = message.get::<XorPeerAddress>().ok().flatten().ok_or(DropReason::Malformed)?.0;
+    let payload = message.data_range().ok_or(DropReason::Malformed)?;
+    if peer.port() == 0 {
+        return Err(DropReason::Malformed);
+    }
+    let allocation = table.get_mut(key).ok_or(DropReason::NoAllocation)?;
+    if !allocation.permissions.is_live(peer.ip(), now.mono) {
+        return Err(DropReason::NoPermission);
+    }
+    // [P6]
+    let target = settings
+        .peers
+        .judge(&settings.relay.addresses, peer)
+        .map_err(|_| DropReason::PeerDenied)?;
+    let permissions = &allocation.permissions;
+    allocation
+        .fan_out
+        .admit(peer, &settings.limits, now.mono, |address| permissions.is_live(address, now.mono))
+        .map_err(|_| DropReason::NewPeers)?;
+    // RFC 8656 section 14: DONT-FRAGMENT has no meaning across families. [I3]
+    let client = AddressFamily::of(&allocation.link.tuple.client);
+    let family = AddressFamily::of(&peer);
+    let dont_fragment = message.has(DontFragment::TYPE) && client == family;
+    Ok(Outgoing { family, target, peer, payload, dont_fragment })
+}

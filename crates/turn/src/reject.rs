@@ -1,0 +1,77 @@
+//! Why a request is refused, and the one place that says with which code.
+
+use std::net::IpAddr;
+
+use arrayvec::ArrayVec;
+use turn_codec::{AttributeError, AttributeType, MAX_ATTRIBUTES, StatusCode};
+
+/// A refusal of an authenticated request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reject {
+    /// An attribute is missing, malformed or contradicts another.
+    BadRequest,
+    /// Comprehension-required attributes that we do not know.
+    UnknownAttributes(ArrayVec<AttributeType, MAX_ATTRIBUTES>),
+    /// The client's own address forbids it.
+    Forbidden,
+    /// The peer policy denies this address.
+    PeerDenied(IpAddr),
+    /// No allocation where one is needed, or one where none may be.
+    AllocationMismatch,
+    /// The allocation belongs to somebody else.
+    WrongCredentials,
+    /// We relay no such address family.
+    FamilyNotSupported,
+    /// The address family does not match the allocation's.
+    FamilyMismatch,
+    /// We relay no such transport.
+    UnsupportedTransport,
+    /// A quota of allocations is reached: the key under `[limits]`.
+    Quota(&'static str),
+    /// A bound of the allocation is reached: the key under `[limits]`.
+    Full(&'static str),
+    /// No port, descriptor or reservation.
+    InsufficientCapacity,
+}
+
+impl Reject {
+    /// The error code (RFC 8656 section 19, RFC 8489 section 14.8).
+    pub(crate) const fn code(&self) -> StatusCode {
+        match self {
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::UnknownAttributes(_) => StatusCode::UNKNOWN_ATTRIBUTE,
+            Self::Forbidden | Self::PeerDenied(_) => StatusCode::FORBIDDEN,
+            Self::AllocationMismatch => StatusCode::ALLOCATION_MISMATCH,
+            Self::WrongCredentials => StatusCode::WRONG_CREDENTIALS,
+            Self::FamilyNotSupported => StatusCode::ADDRESS_FAMILY_NOT_SUPPORTED,
+            Self::FamilyMismatch => StatusCode::PEER_ADDRESS_FAMILY_MISMATCH,
+            Self::UnsupportedTransport => StatusCode::UNSUPPORTED_TRANSPORT,
+            // RFC 8656 section 7.2: 486 for a quota, 508 for capacity. [T11]
+            Self::Quota(_) => StatusCode::ALLOCATION_QUOTA_REACHED,
+            Self::Full(_) | Self::InsufficientCapacity => StatusCode::INSUFFICIENT_CAPACITY,
+        }
+    }
+
+    /// The key under `[limits]` that refused, if one did.
+    pub(crate) const fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::Quota(key) | Self::Full(key) => Some(key),
+            Self::BadRequest
+            | Self::UnknownAttributes(_)
+            | Self::Forbidden
+            | Self::PeerDenied(_)
+            | Self::AllocationMismatch
+            | Self::WrongCredentials
+            | Self::FamilyNotSupported
+            | Self::FamilyMismatch
+            | Self::UnsupportedTransport
+            | Self::InsufficientCapacity => None,
+        }
+    }
+}
+
+impl From<AttributeError> for Reject {
+    fn from(_: AttributeError) -> Self {
+        Self::BadRequest
+    }
+}

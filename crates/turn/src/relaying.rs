@@ -1,0 +1,238 @@
+//! The data path: ChannelData and Send toward peers, datagrams of peers toward
+//! clients, and both at once when the peer is an allocation of ours.
+//!
+//! RFC 8656 sections 11.2, 11.3, 12.5 and 12.6. Nothing is copied, allocated,
+//! locked or logged here.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use turn_codec::{AddressFamily, ChannelData, TransactionId, data_indication_head};
+
+use crate::counters::Counters;
+use crate::id::{AllocationKey, RelayId, ShardId};
+use crate::link::FiveTuple;
+use crate::meter::Direction;
+use crate::methods::send::Outgoing;
+use crate::outcome::{DropReason, Prefix, Relayed, Route};
+use crate::peer_policy::Target;
+use crate::settings::Settings;
+use crate::shared::Shared;
+use crate::table::Allocations;
+use crate::time::Now;
+
+/// What relaying looks at; the engine lends it for one packet.
+pub(crate) struct Relaying<'e> {
+    pub(crate) shard: ShardId,
+    pub(crate) table: &'e mut Allocations,
+    pub(crate) settings: &'e Settings,
+    pub(crate) shared: &'e Shared,
+    pub(crate) counters: &'e Counters,
+    pub(crate) indications: &'e mut Indications,
+    /// A bandwidth limit that refused, for a WARN.
+    pub(crate) refused_by: &'e mut Option<&'static str>,
+}
+
+/// Transaction ids of Data indications: unique, and unguessable only in their
+/// first four bytes, since nothing answers them.
+#[derive(Debug)]
+pub(crate) struct Indications {
+    pub(crate) prefix: [u8; 4],
+    pub(crate) next: u64,
+}
+
+/// How a packet reaches its peer at this moment.
+enum Way {
+    Outside(SocketAddr),
+    Inside(ShardId, RelayId),
+}
+
+impl Relaying<'_> {
+    /// RFC 8656 section 12.6: a ChannelData message from a client.
+    pub(crate) fn channel_data(
+        &mut self,
+        now: Now,
+        tuple: &FiveTuple,
+        bytes: &[u8],
+    ) -> Result<Relayed, DropReason> {
+        // [C5] [C6]
+        let data = ChannelData::parse_datagram_in(self.settings.relay.channels, bytes).map_err(|_| DropReason::Malformed)?;
+        let key = self.table.find(tuple, now.mono).ok_or(DropReason::NoAllocation)?;
+        let allocation = self.table.get(key).ok_or(DropReason::NoAllocation)?;
+        // No look at permissions: these gate inbound data and Send. [C9]
+        let (peer, target) =
+            allocation.channels.peer(data.number(), now.mono).ok_or(DropReason::NoChannel)?;
+        let family = AddressFamily::of(&peer);
+        // ChannelData never sets DF. [T3]
+        let outgoing =
+            Outgoing { family, target, peer, payload: data.data_range(), dont_fragment: false };
+        self.toward_peer(now, key, outgoing)
+    }
+
+    /// Toward a peer, with permission and policy judged.
+    pub(crate) fn toward_peer(
+        &mut self,
+        now: Now,
+        key: AllocationKey,
+        out: Outgoing,
+    ) -> Result<Relayed, DropReason> {
+        let Outgoing { family, target, peer, payload, dont_fragment } = out;
+        let allocation = self.table.get(key).ok_or(DropReason::NoAllocation)?;
+        let via = allocation.relays.of(family).ok_or(DropReason::NoFamily)?;
+        let relay = self
+            .table
+            .relay(via)
+            .filter(|relay| relay.expires_at > now.mono)
+            .ok_or(DropReason::Stale)?;
+        let from = relay.advertised;
+        let way = self.way(target, peer)?;
+        let allocation = self.table.get_mut(key).ok_or(DropReason::NoAllocation)?;
+        if let Some(meter) = &mut allocation.meter {
+            let account = allocation.owner.account.hash;
+            meter
+                .admit(
+                    Direction::Up,
+                    payload.len(),
+                    account,
+                    &self.settings.limits,
+                    &self.shared.buckets,
+                    now.mono,
+                )
+                .map_err(|limit| {
+                    self.refused_by.get_or_insert(limit);
+                    DropReason::Bandwidth
+                })?;
+        }
+        allocation.traffic.up_packets += 1;
+        allocation.traffic.up_bytes += payload.len() as u64;
+        self.counters.relayed_up.add(1);
+        self.counters.relayed_up_bytes.add(payload.len() as u64);
+        match way {
+            Way::Inside(shard, to) => self.toward_relay(now, shard, to, from, payload),
+            Way::Outside(peer) => {
+                let route = Route::Peer { via, peer };
+                Ok(Relayed { route, prefix: Prefix::EMPTY, payload, padding: 0, dont_fragment })
+            }
+        }
+    }
+
+    fn way(&self, target: Target, peer: SocketAddr) -> Result<Way, DropReason> {
+        let (relay_address, port) = match target {
+            Target::Outside(peer) => return Ok(Way::Outside(peer)),
+            Target::Inside { relay_address, port } => (relay_address, port),
+        };
+        if let Some((shard, to)) =
+            self.shared.ports(relay_address).and_then(|ports| ports.live(port))
+        {
+            return Ok(Way::Inside(shard, to));
+        }
+        // An operator's own service beside us, if its port is allowed. [H6]
+        let relays = &self.settings.relay.addresses;
+        self.settings
+            .peers
+            .judge_outside(relays, peer)
+            .map(Way::Outside)
+            .map_err(|_| DropReason::NotRelayed)
+    }
+
+    /// Toward another of our own relayed transport addresses: no socket in
+    /// between, the receiver's permissions as for any peer.
+    fn toward_relay(
+        &mut self,
+        now: Now,
+        shard: ShardId,
+        to: RelayId,
+        from: SocketAddr,
+        payload: Range<usize>,
+    ) -> Result<Relayed, DropReason> {
+        self.counters.relayed_inside.add(1);
+        if shard == self.shard {
+            return self.toward_client(now, to, from, payload);
+        }
+        self.counters.relayed_across.add(1);
+        let route = Route::Shard { shard, relay: to, from };
+        Ok(Relayed { route, prefix: Prefix::EMPTY, payload, padding: 0, dont_fragment: false })
+    }
+
+    /// RFC 8656 section 11.3: a datagram that reached a relayed transport
+    /// address.
+    pub(crate) fn toward_client(
+        &mut self,
+        now: Now,
+        to: RelayId,
+        peer: SocketAddr,
+        payload: Range<usize>,
+    ) -> Result<Relayed, DropReason> {
+        let (_, allocation) =
+            self.table.relay_and_allocation(to, now.mono).ok_or(DropReason::Stale)?;
+        // A permission first, even where a channel is bound. [P4]
+        let peer = if allocation.permissions.is_live(peer.ip(), now.mono) {
+            peer
+        } else {
+            // What an own service answers is shown as it was addressed.
+            advertised(self.settings, peer)
+                .filter(|peer| allocation.permissions.is_live(peer.ip(), now.mono))
+                .ok_or(DropReason::NoPermission)?
+        };
+        if let Some(meter) = &mut allocation.meter {
+            let account = allocation.owner.account.hash;
+            meter
+                .admit(
+                    Direction::Down,
+                    payload.len(),
+                    account,
+                    &self.settings.limits,
+                    &self.shared.buckets,
+                    now.mono,
+                )
+                .map_err(|limit| {
+                    self.refused_by.get_or_insert(limit);
+                    DropReason::Bandwidth
+                })?;
+        }
+        allocation.traffic.down_packets += 1;
+        allocation.traffic.down_bytes += payload.len() as u64;
+        self.counters.relayed_down.add(1);
+        self.counters.relayed_down_bytes.add(payload.len() as u64);
+        let link = allocation.link;
+        // RFC 8656 section 12.5: a bound peer's data MUST go by its channel. [C8]
+        let (prefix, padding) = match allocation.channels.number(peer, now.mono) {
+            Some(number) => {
+                let len = u16::try_from(payload.len()).map_err(|_| DropReason::Malformed)?;
+                let padding =
+                    if link.tuple.transport.is_stream() { padding_of(payload.len()) } else { 0 };
+                (Prefix::channel(ChannelData::header(number, len)), padding)
+            }
+            None => (self.indications.data_prefix(peer, payload.len())?, padding_of(payload.len())),
+        };
+        let route = Route::Client { link: link.id, to: link.tuple.client, from: link.tuple.server };
+        Ok(Relayed { route, prefix, payload, padding, dont_fragment: false })
+    }
+}
+
+impl Indications {
+    fn data_prefix(&mut self, peer: SocketAddr, len: usize) -> Result<Prefix, DropReason> {
+        self.next = self.next.wrapping_add(1);
+        let [a, b, c, d] = self.prefix;
+        let [e, f, g, h, i, j, k, l] = self.next.to_be_bytes();
+        let id = TransactionId::new([a, b, c, d, e, f, g, h, i, j, k, l]);
+        Prefix::write(|bytes| data_indication_head(bytes, peer, len, id))
+            .map_err(|_| DropReason::Malformed)
+    }
+}
+
+/// A bound address of ours as it is advertised, where the two differ.
+fn advertised(settings: &Settings, peer: SocketAddr) -> Option<SocketAddr> {
+    let relay = settings.relay.addresses.iter().find(|relay| relay.bound == peer.ip())?;
+    (relay.advertised != relay.bound).then(|| SocketAddr::new(relay.advertised, peer.port()))
+}
+
+/// Zero bytes up to the next multiple of four.
+fn padding_of(len: usize) -> u8 {
+    match len % 4 {
+        1 => 3,
+        2 => 2,
+        3 => 1,
+        _ => 0,
+    }
+}
