@@ -1,0 +1,31 @@
+//! Keys that the design names and this version does not have yet.
+//!
+//! A key that does nothing yet does not exist yet; whoever writes one is told
+//! so, instead of being told that it is misspelt. An entry leaves this list
+//! with the change that makes its key work.
+
+use crate::complaint::Complaint;
+
+const LATER: [(&str, &str, &str); 15] = [
+    ("", "tls", "TLS and DTLS listeners are not available yet"),
+    ("", "realms", "several realms are not available yet"),
+    ("", "drain", "draining is not available yet"),
+    ("", "metrics", "metrics are not available yet"),
+    ("", "admin", "the admin interface is not available yet"),
+    ("", "credentials", "the credentials listener is not available yet"),
+    ("listen", "realm", "several realms are not available yet"),
+    ("relay", "tcp", "TCP relaying (RFC 6062) is not available yet"),
+    ("relay", "copy_tos", "copying DSCP and ECN is not available yet"),
+    ("auth", "stores", "credential stores are not available yet"),
+    ("auth.secrets", "tenant", "several tenants are not available yet"),
+    ("auth.secrets", "limits", "limits of one secret are not available yet"),
+    ("limits", "connections_per_source", "TCP and TLS listeners are not available yet"),
+    ("limits", "unauthenticated_connections", "TCP and TLS listeners are not available yet"),
+    ("limits", "accepts", "TCP and TLS listeners are not available yet"),
+];
+
+/// The complaint about `key` in `section`, if it is one of those to come.
+pub(crate) fn complaint(section: &str, key: &str) -> Option<Complaint> {
+    let (_, _, message) = LATER.iter().find(|(of, name, _)| *of == section && *name == key)?;
+    Some(Complaint::new(*message, "remove it; CHANGELOG.md says what each version brings"))
+}
