@@ -1,0 +1,55 @@
+//! A TURN client: a sans-I/O core, and a blocking client over UDP on top of it.
+//!
+//! Implements the client side of RFC 8489 sections 6, 9.2 and 14 (Binding, long-term
+//! credentials with MD5/SHA-1 and with the SHA-256 set) and of RFC 8656 (allocations,
+//! permissions, channels, Send and Data indications) over UDP.
+//!
+//! ```text
+//!  Operation --begin--> Transaction --bytes--> (any socket)
+//!                            |                      |
+//!                    Session::receive  <--bytes-----+---> Incoming::parse
+//!                            |                              data of a peer or a channel
+//!        Unrelated | Distrusted | Retry | Success | Failure
+//! ```
+//!
+//! Invariants:
+//! - [`Session`], [`Transaction`], [`Incoming`] and the [operations](Operation) do no I/O and
+//!   read no clock: transaction ids and time are arguments;
+//! - a response to a signed request counts only when its integrity is proven with the same key;
+//! - nothing that a server sends makes this crate panic.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a panic is a failed test"))]
+
+mod allocate;
+mod challenge;
+mod cookie;
+mod credentials;
+mod error;
+mod incoming;
+mod operation;
+mod schedule;
+mod send_indication;
+mod session;
+mod transaction;
+mod udp_client;
+mod wire;
+
+pub use allocate::{AllocateOptions, Allocation};
+pub use challenge::Integrity;
+pub use credentials::{Algorithms, Credentials};
+pub use error::{Error, Refusal};
+pub use incoming::Incoming;
+pub use operation::{Binding, ChannelBind, CreatePermission, Operation, Refresh};
+pub use schedule::Schedule;
+pub use send_indication::SendIndication;
+pub use session::{Progress, Session};
+pub use transaction::Transaction;
+pub use udp_client::{Client, Origin, Received};
+pub use wire::Wire;
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+mod readme {
+    #![doc = include_str!("../README.md")]
+}

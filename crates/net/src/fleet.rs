@@ -1,0 +1,244 @@
+//! All shards of a process: started together, told together, stopped together.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use turn_engine::{Counters, Engine, NonceKey, Random, Report, Settings, ShardId, Shared};
+use turn_udp::RelayOptions;
+
+use crate::clock;
+use crate::listener::{Bound, ListenError, ListenPlan, bind_all};
+use crate::mailbox::{Address, Mailbox, Message, mailbox};
+use crate::net_counters::NetCounters;
+use crate::shard;
+
+/// What a fleet of shards is made from.
+#[derive(Debug)]
+pub struct Plan {
+    /// How many shards; 1 to 255.
+    pub shards: u8,
+    /// Where to listen.
+    pub listen: Vec<ListenPlan>,
+    /// Addresses of this host, for listeners on a wildcard.
+    pub present: Vec<IpAddr>,
+    /// Relay sockets.
+    pub relay: RelayPlan,
+    /// Longest nap of a shard under load.
+    pub latency_budget: Option<Duration>,
+    /// What the engines go by. Listener addresses are added to the peers that
+    /// nobody may name.
+    pub settings: Settings,
+    /// Who hears of allocations and limits.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// How relay sockets are made.
+#[derive(Debug, Clone)]
+pub struct RelayPlan {
+    /// Ports of relayed transport addresses.
+    pub ports: RangeInclusive<u16>,
+    /// Differentiated services code point of what leaves toward peers, 0 to 63.
+    pub dscp: u8,
+}
+
+/// Hears of allocations, refusals and limits. Called on a shard's thread: it
+/// must not block.
+pub trait Observer: Send + Sync + fmt::Debug {
+    /// Something happened on `shard`.
+    fn report(&self, shard: ShardId, report: Report);
+}
+
+/// The fleet could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// A listener could not be bound.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// No thread, no runtime, no randomness.
+    #[error("cannot start a shard: {0}")]
+    Start(#[from] io::Error),
+}
+
+/// Running shards; dropped without [`stop`](Self::stop) they run on.
+#[derive(Debug)]
+pub struct Fleet {
+    members: Vec<Member>,
+    shared: Arc<Shared>,
+    listening: Vec<SocketAddr>,
+}
+
+#[derive(Debug)]
+struct Member {
+    address: Address,
+    counters: Arc<Counters>,
+    net_counters: Arc<NetCounters>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+/// What one shard is made from.
+pub(crate) struct ShardPlan {
+    pub(crate) shard: ShardId,
+    pub(crate) engine: Engine,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) listeners: Vec<Bound>,
+    pub(crate) relay_options: RelayOptions,
+    pub(crate) latency_budget: Option<Duration>,
+    pub(crate) neighbours: Vec<Address>,
+    pub(crate) counters: Arc<NetCounters>,
+    pub(crate) observer: Arc<dyn Observer>,
+}
+
+impl Fleet {
+    /// Binds every listener, then starts every shard: no packet is answered
+    /// before the whole reuse-port group stands.
+    ///
+    /// # Errors
+    /// A listener cannot be bound, or a thread cannot be started.
+    pub fn start(plan: Plan) -> Result<Self, FleetError> {
+        let shards = plan.shards.max(1);
+        let groups = bind_all(&plan.listen, usize::from(shards), &plan.present)?;
+        let listening: Vec<_> = groups
+            .first()
+            .map(|group| group.iter().map(|bound| bound.socket.local_addr()).collect())
+            .unwrap_or_default();
+        let mut settings = plan.settings;
+        settings.peers.endpoints.extend(&listening);
+        let settings = Arc::new(settings);
+
+        let mut key = [0; 32];
+        random(&mut key)?;
+        let addresses = settings.relay.addresses.len();
+        let shared = Arc::new(Shared::new(
+            addresses,
+            &plan.relay.ports,
+            NonceKey::new(key),
+            clock::now().mono,
+        ));
+        let relay_options =
+            RelayOptions { gro: true, dscp: plan.relay.dscp, ..RelayOptions::default() };
+        let (neighbours, mailboxes): (Vec<Address>, Vec<Mailbox>) =
+            (0..shards).map(|_| mailbox()).unzip();
+
+        let mut members = Vec::new();
+        for ((id, listeners), inbox) in (0..shards).zip(groups).zip(mailboxes) {
+            let shard = ShardId(id);
+            let random = Random::new(|bytes| {
+                // The operating system's source was there at start and does not go.
+                let _ = random(bytes);
+            });
+            let engine = Engine::new(shard, Arc::clone(&settings), Arc::clone(&shared), random);
+            let counters = engine.counters();
+            let net_counters = Arc::new(NetCounters::default());
+            let address = neighbours
+                .get(usize::from(id))
+                .cloned()
+                .ok_or_else(|| io::Error::other("no mailbox"))?;
+            let shard_plan = ShardPlan {
+                shard,
+                engine,
+                shared: Arc::clone(&shared),
+                listeners,
+                relay_options,
+                latency_budget: plan.latency_budget,
+                neighbours: neighbours.clone(),
+                counters: Arc::clone(&net_counters),
+                observer: Arc::clone(&plan.observer),
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("shard-{id}"))
+                .spawn(move || shard::run(shard_plan, inbox))?;
+            members.push(Member { address, counters, net_counters, thread });
+        }
+        Ok(Self { members, shared, listening })
+    }
+
+    /// The addresses that are listened on, ports chosen by the kernel included.
+    pub fn listening(&self) -> &[SocketAddr] {
+        &self.listening
+    }
+
+    /// Ports, quotas and limits of the process.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The engine counters of each shard.
+    pub fn counters(&self) -> impl Iterator<Item = &Arc<Counters>> {
+        self.members.iter().map(|member| &member.counters)
+    }
+
+    /// The socket counters of each shard.
+    pub fn net_counters(&self) -> impl Iterator<Item = &Arc<NetCounters>> {
+        self.members.iter().map(|member| &member.net_counters)
+    }
+
+    /// Every counter that is not zero, summed over the shards.
+    pub fn totals(&self) -> Vec<(String, u64)> {
+        let mut totals = std::collections::BTreeMap::new();
+        let engine = self.counters().flat_map(|counters| counters.snapshot());
+        let net = self
+            .net_counters()
+            .flat_map(|counters| counters.snapshot())
+            .map(|(name, value)| (name.to_owned(), value));
+        for (name, value) in engine.chain(net) {
+            *totals.entry(name).or_insert(0) += value;
+        }
+        totals.into_iter().collect()
+    }
+
+    /// Gives every shard new settings and waits until they are in force.
+    ///
+    /// # Errors
+    /// A shard has ended or does not answer.
+    pub fn apply(&self, mut settings: Settings) -> io::Result<()> {
+        settings.peers.endpoints.extend(&self.listening);
+        let settings = Arc::new(settings);
+        let mut acknowledged = Vec::new();
+        for member in &self.members {
+            let (done, wait) = tokio::sync::oneshot::channel();
+            member
+                .address
+                .post(Message::Apply(Arc::clone(&settings), done))
+                .map_err(|_| io::Error::other("a shard takes no messages"))?;
+            acknowledged.push(wait);
+        }
+        for wait in acknowledged {
+            wait.blocking_recv().map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    /// Whether every shard still runs.
+    pub fn is_running(&self) -> bool {
+        self.members.iter().all(|member| !member.thread.is_finished())
+    }
+
+    /// Stops every shard and waits for it.
+    ///
+    /// # Errors
+    /// The first error that a shard ended with.
+    pub fn stop(self) -> io::Result<()> {
+        for member in &self.members {
+            // One that has ended needs no telling.
+            let _ = member.address.post(Message::Stop);
+        }
+        let mut result = Ok(());
+        for member in self.members {
+            let ended =
+                member.thread.join().unwrap_or_else(|_| Err(io::Error::other("a shard panicked")));
+            if result.is_ok() {
+                result = ended;
+            }
+        }
+        result
+    }
+}
+
+fn random(bytes: &mut [u8]) -> io::Result<()> {
+    getrandom::fill(bytes).map_err(io::Error::other)
+}

@@ -1,0 +1,64 @@
+//! What shards say to each other and the control thread to them: messages, and
+//! the wake-up for rings.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc};
+use turn_engine::{Claim, Moving, Settings, ShardId, Ticket};
+
+use crate::ring::RingReader;
+
+/// Messages that may wait; each is caused by an authenticated client or by
+/// the operator.
+const CAPACITY: usize = 4_096;
+
+/// A message to a shard.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A new ring whose other end writes to this shard.
+    Ring(RingReader),
+    /// Another shard's client claims a reservation of this one.
+    Claim { from: ShardId, ticket: Ticket, claim: Claim },
+    /// The answer to a claim: the reservation and its bound socket.
+    Claimed { ticket: Ticket, moved: Option<(Moving, OwnedFd)> },
+    /// New settings; the sender learns when they are in force.
+    Apply(Arc<Settings>, tokio::sync::oneshot::Sender<()>),
+    /// End.
+    Stop,
+}
+
+/// The sending side of a shard's mailbox.
+#[derive(Debug, Clone)]
+pub(crate) struct Address {
+    messages: mpsc::Sender<Message>,
+    rings: Arc<Notify>,
+}
+
+/// The receiving side.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    pub(crate) messages: mpsc::Receiver<Message>,
+    pub(crate) rings: Arc<Notify>,
+}
+
+pub(crate) fn mailbox() -> (Address, Mailbox) {
+    let (sender, receiver) = mpsc::channel(CAPACITY);
+    let rings = Arc::new(Notify::new());
+    (Address { messages: sender, rings: Arc::clone(&rings) }, Mailbox { messages: receiver, rings })
+}
+
+impl Address {
+    /// Gives the message back when the mailbox is full or its shard is gone.
+    pub(crate) fn post(&self, message: Message) -> Result<(), Message> {
+        self.messages.try_send(message).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(message)
+            | mpsc::error::TrySendError::Closed(message) => message,
+        })
+    }
+
+    /// Something new lies in a ring.
+    pub(crate) fn wake(&self) {
+        self.rings.notify_one();
+    }
+}

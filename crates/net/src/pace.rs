@@ -1,0 +1,91 @@
+//! When to nap before the next look at the sockets.
+//!
+//! At media rates half of a packet's cost is sleeping and waking for it. A nap
+//! of at most `latency_budget` lets several packets collect for one wake-up. It
+//! is off when idle, where nobody would gain, and at saturation, where batches
+//! fill by themselves and a closed loop would nap itself down.
+
+use std::time::{Duration, Instant};
+
+/// Measures the packet rate and decides.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    budget: Option<Duration>,
+    since: Instant,
+    packets: u64,
+    is_media_rate: bool,
+}
+
+const WINDOW: Duration = Duration::from_millis(250);
+
+/// Packets a second between which a nap pays.
+const MEDIA_RATES: std::ops::Range<u64> = 5_000..100_000;
+
+/// A visit that served this many had no need of a nap.
+const FULL_VISIT: usize = 24;
+
+impl Pace {
+    pub(crate) const fn new(budget: Option<Duration>, now: Instant) -> Self {
+        Self { budget, since: now, packets: 0, is_media_rate: false }
+    }
+
+    /// How long to nap after a visit that served `packets`.
+    pub(crate) fn after(&mut self, packets: usize, now: Instant) -> Option<Duration> {
+        let budget = self.budget?;
+        self.packets += packets as u64;
+        let elapsed = now.saturating_duration_since(self.since);
+        if elapsed >= WINDOW {
+            let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+            self.is_media_rate = MEDIA_RATES.contains(&(self.packets * 1_000 / millis));
+            self.packets = 0;
+            self.since = now;
+        }
+        (self.is_media_rate && packets < FULL_VISIT).then_some(budget)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUDGET: Duration = Duration::from_micros(200);
+
+    /// Whether the last visit of a second of `rate` packets in visits of
+    /// `visit` is followed by a nap.
+    fn naps(rate: u64, visit: usize) -> bool {
+        let start = Instant::now();
+        let mut pace = Pace::new(Some(BUDGET), start);
+        let visits = rate / visit as u64;
+        (1..=visits)
+            .map(|at| {
+                pace.after(
+                    visit,
+                    start
+                        + Duration::from_secs(1) * u32::try_from(at).unwrap_or(0)
+                            / u32::try_from(visits).unwrap_or(1),
+                )
+            })
+            .last()
+            .flatten()
+            .is_some()
+    }
+
+    #[test]
+    fn naps_at_media_rates_only() {
+        assert!(!naps(1_000, 1));
+        assert!(naps(30_000, 1));
+        assert!(naps(30_000, 10));
+        assert!(!naps(200_000, 20));
+    }
+
+    #[test]
+    fn full_visit_is_not_followed_by_a_nap() {
+        assert!(!naps(48_000, 24));
+    }
+
+    #[test]
+    fn no_budget_no_nap() {
+        let mut pace = Pace::new(None, Instant::now());
+        assert_eq!(pace.after(1, Instant::now()), None);
+    }
+}

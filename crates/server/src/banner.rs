@@ -1,0 +1,311 @@
+//! What a server prints once it is ready: the ICE servers to paste into an
+//! application, the addresses it listens on, and what to do next.
+//!
+//! The JSON is the `iceServers` member of `RTCConfiguration` (WebRTC, section
+//! 4.2.1); the URLs are those of RFC 7064 and RFC 7065.
+
+use std::fmt::{self, Write as _};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// Everything that the banner tells.
+#[derive(Debug, Clone)]
+pub struct Banner {
+    /// The server's version.
+    pub version: &'static str,
+    /// Addresses that are listened on, as bound.
+    pub listening: Vec<SocketAddr>,
+    /// Where clients reach the server: addresses or names, the first being preferred.
+    pub hosts: Vec<String>,
+    /// The port that clients reach there.
+    pub port: u16,
+    /// Addresses that peers see.
+    pub relay: Vec<IpAddr>,
+    /// Ports that peers see.
+    pub relay_ports: RangeInclusive<u16>,
+    /// What clients need.
+    pub access: Access,
+}
+
+/// What clients need to be relayed.
+#[derive(Clone)]
+pub enum Access {
+    /// The user that the server made for itself.
+    Trial {
+        /// Its name.
+        username: String,
+        /// Its password; the banner is the one place that shows it.
+        credential: String,
+        /// Where user and shared secret are kept; nothing if for this run only.
+        kept: Option<PathBuf>,
+        /// A ready time-limited credential, as an application would make one.
+        time_limited: Option<TimeLimited>,
+    },
+    /// Users or secrets of the configuration, which are not shown.
+    Configured,
+    /// Nothing: everybody is relayed.
+    Anonymous,
+    /// Nobody is relayed.
+    StunOnly,
+}
+
+/// A credential made from the shared secret.
+#[derive(Clone)]
+pub struct TimeLimited {
+    /// The name, `expiry:userid`.
+    pub username: String,
+    /// The password that belongs to it.
+    pub credential: String,
+    /// How long it is good for.
+    pub lifetime: Duration,
+}
+
+impl Banner {
+    /// The whole text, with a line end behind its last line.
+    pub fn render(&self) -> String {
+        self.to_string()
+    }
+
+    /// The `iceServers` JSON alone, ready to paste.
+    pub fn ice_servers(&self) -> String {
+        let (username, credential) = match &self.access {
+            Access::Trial { username, credential, .. } => (username.as_str(), credential.as_str()),
+            Access::Configured => ("USERNAME", "PASSWORD"),
+            // A browser refuses a turn: URL without them; the server does not look.
+            Access::Anonymous => ("anonymous", "anonymous"),
+            Access::StunOnly => return pretty(&[self.stun()]),
+        };
+        let turn = IceServer {
+            urls: self.urls("turn", "?transport=udp"),
+            username: Some(username),
+            credential: Some(credential),
+        };
+        pretty(&[self.stun(), turn])
+    }
+
+    fn stun(&self) -> IceServer<'static> {
+        IceServer { urls: self.urls("stun", ""), username: None, credential: None }
+    }
+
+    fn urls(&self, scheme: &str, query: &str) -> Vec<String> {
+        let url = |host: &String| match host.parse::<Ipv6Addr>() {
+            Ok(address) => format!("{scheme}:[{address}]:{}{query}", self.port),
+            Err(_) => format!("{scheme}:{host}:{}{query}", self.port),
+        };
+        self.hosts.iter().map(url).collect()
+    }
+}
+
+impl fmt::Display for Banner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "turnserver {} is ready\n", self.version)?;
+        for address in &self.listening {
+            writeln!(f, "  listening on  udp {address}")?;
+        }
+        let (first, last) = (self.relay_ports.start(), self.relay_ports.end());
+        match self.access {
+            Access::StunOnly => writeln!(f, "  relaying      nothing: no users and no secrets")?,
+            Access::Trial { .. } | Access::Configured | Access::Anonymous => {
+                for address in &self.relay {
+                    writeln!(f, "  relaying from udp {address} ports {first}-{last}")?;
+                }
+            }
+        }
+        writeln!(f, "\nFor new RTCPeerConnection(...):\n\n{}\n", self.ice_servers())?;
+        writeln!(f, "Next:")?;
+        let mut steps = self.next_steps();
+        if !matches!(self.access, Access::StunOnly) {
+            let port = self.port;
+            steps.push(format!("let UDP {port} and UDP {first}-{last} through the firewall"));
+        }
+        steps.iter().try_for_each(|step| writeln!(f, "  - {step}"))
+    }
+}
+
+impl Banner {
+    fn next_steps(&self) -> Vec<String> {
+        let mut steps = Vec::new();
+        match &self.access {
+            Access::Trial { kept, time_limited, .. } => {
+                if let Some(TimeLimited { username, credential, lifetime }) = time_limited {
+                    let minutes = lifetime.as_secs() / 60;
+                    let mut step = format!("made from the shared secret, for {minutes} minutes: ");
+                    // Writing to a String cannot fail.
+                    let _ = write!(step, "username {username} credential {credential}");
+                    steps.push(step);
+                }
+                steps.push(match kept {
+                    Some(path) => {
+                        format!("user and shared secret are kept in {}", path.display())
+                    }
+                    None => "user and shared secret are for this run only".to_owned(),
+                });
+                steps.push(
+                    "for users, secrets and limits of your own: copy turnserver.toml.example, \
+                     then turnserver --config turnserver.toml"
+                        .to_owned(),
+                );
+            }
+            Access::Configured => steps.push(
+                "put in a user of [auth] users, or a time-limited credential made from one of \
+                 [auth] secrets"
+                    .to_owned(),
+            ),
+            Access::Anonymous => steps.push(
+                "OPEN RELAY: everybody who reaches this server can relay through it; remove \
+                 auth.anonymous unless that is meant"
+                    .to_owned(),
+            ),
+            Access::StunOnly => {
+                steps.push("to relay, add users or secrets under [auth]".to_owned());
+            }
+        }
+        steps
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Trial { .. } => "Trial(***)",
+            Self::Configured => "Configured",
+            Self::Anonymous => "Anonymous",
+            Self::StunOnly => "StunOnly",
+        })
+    }
+}
+
+/// One `RTCIceServer`.
+#[derive(Serialize)]
+struct IceServer<'a> {
+    urls: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RtcConfiguration<'a> {
+    ice_servers: &'a [IceServer<'a>],
+}
+
+fn pretty(ice_servers: &[IceServer<'_>]) -> String {
+    // Strings and lists always serialise; an empty text would be seen at once.
+    serde_json::to_string_pretty(&RtcConfiguration { ice_servers }).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_json_is_what_a_browser_takes() {
+        let json: serde_json::Value = serde_json::from_str(&trial().ice_servers()).unwrap();
+        assert_eq!(
+            json,
+            json!({"iceServers": [
+                {"urls": ["stun:203.0.113.7:3478", "stun:[2001:db8::7]:3478"]},
+                {
+                    "urls": [
+                        "turn:203.0.113.7:3478?transport=udp",
+                        "turn:[2001:db8::7]:3478?transport=udp"
+                    ],
+                    "username": "user-abc",
+                    "credential": "pass\"word"
+                }
+            ]})
+        );
+    }
+
+    #[test]
+    fn the_whole_banner_reads_like_this() {
+        let mut banner = trial();
+        banner.hosts.truncate(1);
+        assert_eq!(
+            banner.render(),
+            r#"turnserver 0.1.0 is ready
+
+  listening on  udp 0.0.0.0:3478
+  listening on  udp [::]:3478
+  relaying from udp 10.0.0.5 ports 49152-65535
+
+For new RTCPeerConnection(...):
+
+{
+  "iceServers": [
+    {
+      "urls": [
+        "stun:203.0.113.7:3478"
+      ]
+    },
+    {
+      "urls": [
+        "turn:203.0.113.7:3478?transport=udp"
+      ],
+      "username": "user-abc",
+      "credential": "pass\"word"
+    }
+  ]
+}
+
+Next:
+  - made from the shared secret, for 60 minutes: username 1700000000:me credential c2lnbg==
+  - user and shared secret are kept in /var/lib/turnserver/credentials.json
+  - for users, secrets and limits of your own: copy turnserver.toml.example, then turnserver --config turnserver.toml
+  - let UDP 3478 and UDP 49152-65535 through the firewall
+"#
+        );
+    }
+
+    #[test]
+    fn without_relaying_only_stun_is_offered() {
+        let banner = Banner { access: Access::StunOnly, ..trial() };
+        assert!(!banner.ice_servers().contains("turn:"));
+        let text = banner.render();
+        assert!(text.contains("no users and no secrets") && !text.contains("firewall"));
+    }
+
+    #[test]
+    fn configured_credentials_are_not_shown_and_an_open_relay_is_announced() {
+        let banner = Banner { access: Access::Configured, ..trial() };
+        assert!(banner.ice_servers().contains("\"credential\": \"PASSWORD\""));
+        let banner = Banner { access: Access::Anonymous, ..trial() };
+        assert!(banner.render().contains("OPEN RELAY"));
+    }
+
+    #[test]
+    fn debug_output_shows_no_credential() {
+        assert!(!format!("{:?}", trial()).contains("pass"));
+    }
+
+    fn trial() -> Banner {
+        Banner {
+            version: "0.1.0",
+            listening: vec!["0.0.0.0:3478".parse().unwrap(), "[::]:3478".parse().unwrap()],
+            hosts: vec!["203.0.113.7".to_owned(), "2001:db8::7".to_owned()],
+            port: 3478,
+            relay: vec!["10.0.0.5".parse().unwrap()],
+            relay_ports: 49152..=65535,
+            access: Access::Trial {
+                username: "user-abc".to_owned(),
+                credential: "pass\"word".to_owned(),
+                kept: Some(PathBuf::from("/var/lib/turnserver/credentials.json")),
+                time_limited: Some(TimeLimited {
+                    username: "1700000000:me".to_owned(),
+                    credential: "c2lnbg==".to_owned(),
+                    lifetime: Duration::from_secs(3600),
+                }),
+            },
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The parts of the `turnserver` binary: glue between configuration, engine and sockets.
+
+#![forbid(unsafe_code)]
+
+pub mod banner;
+pub mod cli;
+pub mod logging;
+pub mod plan;
+pub mod problem;
+pub mod relay_addresses;
+pub mod server;
+pub mod state;
+pub mod surroundings;

@@ -1,0 +1,10 @@
+//! What the tests of this package share: programs that nobody here wrote.
+//!
+//! The tests themselves are in `tests/`.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::expect_used,
+    reason = "this library serves tests, which fail by panicking with what went wrong"
+)]
+
+pub mod foreign;
