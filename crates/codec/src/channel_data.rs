@@ -98,8 +98,7 @@ impl<'a> ChannelData<'a> {
     pub fn parse_datagram_in(range: ChannelRange, bytes: &'a [u8]) -> Result<Self, ParseError> {
         let (&[n0, n1, l0, l1], rest) =
             bytes.split_first_chunk::<4>().ok_or(ParseError::Truncated)?;
-        let number =
-            range.number(u16::from_be_bytes([n0, n1])).ok_or(ParseError::ChannelNumber)?;
+        let number = range.number(u16::from_be_bytes([n0, n1])).ok_or(ParseError::ChannelNumber)?;
         // [C6] Exactly Length bytes are relayed, and never a byte that did not arrive.
         let length = usize::from(u16::from_be_bytes([l0, l1]));
         let data = rest.get(..length).ok_or(ParseError::ChannelLength)?;
@@ -176,10 +175,14 @@ mod tests {
 
     #[test]
     fn c1_numbers_of_rfc_5766_are_read_only_where_they_are_asked_for() {
-        for (number, in_8656, in_5766) in
-            [(0x3FFF, false, false), (0x4000, true, true), (0x4FFF, true, true), (0x5000, false, true)]
-                .into_iter()
-                .chain([(0x7FFF, false, true), (0x8000, false, false)])
+        for (number, in_8656, in_5766) in [
+            (0x3FFF, false, false),
+            (0x4000, true, true),
+            (0x4FFF, true, true),
+            (0x5000, false, true),
+        ]
+        .into_iter()
+        .chain([(0x7FFF, false, true), (0x8000, false, false)])
         {
             let [high, low] = u16::to_be_bytes(number);
             let bytes = [high, low, 0, 0];

@@ -120,9 +120,14 @@ impl Core {
             // What was queued on it has been flushed, so this is its only owner.
             Rc::into_inner(socket).map(|socket| (moving, socket.into_owned_fd()))
         });
-        if let Some(address) = self.host.neighbours.get(usize::from(to.0)) {
-            // A claimant that is gone needs no answer.
-            let _ = address.post(Message::Claimed { ticket, moved });
+        let Some(address) = self.host.neighbours.get(usize::from(to.0)) else { return };
+        if let Err(message) = address.post(Message::Claimed { ticket, moved })
+            && let Message::Claimed { moved: Some((moving, _)), .. } = *message
+            && let Some(relay) = self.host.engine.adopt(now, moving)
+        {
+            // The claimant is gone: port and quota are given back here.
+            self.host.engine.relay_failed(now, relay);
+            self.host.drain_actions(now);
         }
     }
 

@@ -279,17 +279,21 @@ fn server_address(listener: &Listener, to: Option<IpAddr>) -> SocketAddr {
     local
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the kinds are the standard library's, and open"
+)]
 fn open_relay(
     relays: &mut RelaySockets,
     relay: RelayId,
     bind: SocketAddr,
     options: &RelayOptions,
 ) -> Result<(), OpenError> {
-    UdpSocket::relay(bind, options).and_then(|socket| relays.insert(relay, socket)).map_err(
-        |error| match error.kind() {
-            io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => OpenError::AddressInUse,
-            io::ErrorKind::AddrNotAvailable => OpenError::AddressUnavailable,
-            _ => OpenError::Exhausted,
-        },
-    )
+    let opened = UdpSocket::relay(bind, options).and_then(|socket| relays.insert(relay, socket));
+    opened.map_err(|error| match error.kind() {
+        // A security module that denies this port may allow the next.
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => OpenError::AddressInUse,
+        io::ErrorKind::AddrNotAvailable => OpenError::AddressUnavailable,
+        _ => OpenError::Exhausted,
+    })
 }

@@ -4,6 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use turn_engine::{Claim, Moving, Settings, ShardId, Ticket};
 
@@ -50,10 +51,9 @@ pub(crate) fn mailbox() -> (Address, Mailbox) {
 
 impl Address {
     /// Gives the message back when the mailbox is full or its shard is gone.
-    pub(crate) fn post(&self, message: Message) -> Result<(), Message> {
+    pub(crate) fn post(&self, message: Message) -> Result<(), Box<Message>> {
         self.messages.try_send(message).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(message)
-            | mpsc::error::TrySendError::Closed(message) => message,
+            TrySendError::Full(message) | TrySendError::Closed(message) => Box::new(message),
         })
     }
 

@@ -12,10 +12,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::unix::AsyncFdReadyGuard;
 use tokio::sync::mpsc;
 use tokio::task::{spawn_local, yield_now};
-use turn_udp::{Epoll, ListenerOptions, Ready, UdpSocket, Watched, nap};
+use turn_udp::{ListenerOptions, Ready, UdpSocket, Watched, nap};
 
 use crate::clock;
 use crate::core::{Core, RelaySet};
@@ -33,55 +32,79 @@ pub(crate) struct Packets {
     pub(crate) rebuilder: mpsc::Sender<(usize, UdpSocket)>,
 }
 
+/// What one turn over all sockets came to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Turn {
+    datagrams: usize,
+    /// Something was left unread.
+    more: bool,
+}
+
 impl Packets {
     pub(crate) async fn run(mut self) -> io::Result<()> {
         let mut ready = Ready::new();
-        let mut broken = Vec::new();
         loop {
-            let waiting = poll_fn(|context| {
-                poll_any(&self.listeners, &self.relays, &mut self.rebuilt, context)
-            });
-            let (clients, peers, rebuilt) = waiting.await?;
-            let now = clock::now();
-            let mut datagrams = 0;
-            let mut more = false;
-            for (slot, mut guard) in clients {
-                let visit = self.core.borrow_mut().visit_listener(slot, now);
-                datagrams += visit.datagrams;
-                if visit.is_broken {
-                    broken.push(slot);
-                }
-                if visit.is_drained || visit.is_broken {
-                    guard.clear_ready();
-                } else {
-                    more = true;
-                }
-            }
-            if let Some(mut guard) = peers {
-                let tokens = self.relays.inner().wait(&mut ready, Some(Duration::ZERO))?;
-                // The set is level-triggered, the runtime is not: only an empty
-                // look proves that the next datagram will be an event.
-                if tokens.is_empty() {
-                    guard.clear_ready();
-                } else {
-                    datagrams += self.core.borrow_mut().visit_relays(tokens, now).datagrams;
-                    more = true;
-                }
-            }
-            for slot in broken.drain(..) {
-                self.start_rebuild(slot);
-            }
-            if let Some((slot, socket)) = rebuilt {
-                self.finish_rebuild(slot, socket)?;
-            }
-            if let Some(budget) = self.pace.after(datagrams, now.mono) {
+            let turn = poll_fn(|context| self.poll_turn(&mut ready, context)).await?;
+            if let Some(budget) = self.pace.after(turn.datagrams, clock::now().mono) {
                 self.core.borrow().host.counters.naps.add(1);
                 nap(budget);
             }
-            if more {
+            if turn.more {
                 yield_now().await;
             }
         }
+    }
+
+    /// Asks every socket, so that any of them wakes the task, and serves those
+    /// that are ready.
+    fn poll_turn(
+        &mut self,
+        ready: &mut Ready,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<Turn>> {
+        let mut core = self.core.borrow_mut();
+        let now = clock::now();
+        let mut turn = None;
+        let mut broken = None;
+        for (slot, listener) in self.listeners.iter().enumerate() {
+            let Some(listener) = listener else { continue };
+            let Poll::Ready(guard) = listener.poll_readable(context) else { continue };
+            let mut guard = guard?;
+            let turn = turn.get_or_insert_with(Turn::default);
+            let visit = core.visit_listener(slot, now);
+            turn.datagrams += visit.datagrams;
+            if visit.is_drained {
+                guard.clear_ready();
+            } else {
+                turn.more = true;
+            }
+            if visit.is_broken {
+                // A second one is met again at the next turn.
+                broken = Some(slot);
+            }
+        }
+        if let Poll::Ready(guard) = self.relays.poll_readable(context) {
+            let mut guard = guard?;
+            let turn = turn.get_or_insert_with(Turn::default);
+            let tokens = self.relays.inner().wait(ready, Some(Duration::ZERO))?;
+            // The set is level-triggered, the runtime is not: only an empty look
+            // proves that the next datagram will be an event.
+            if tokens.is_empty() {
+                guard.clear_ready();
+            } else {
+                turn.datagrams += core.visit_relays(tokens, now).datagrams;
+            }
+            turn.more = true;
+        }
+        drop(core);
+        if let Poll::Ready(Some((slot, socket))) = self.rebuilt.poll_recv(context) {
+            self.finish_rebuild(slot, socket)?;
+            turn.get_or_insert_with(Turn::default).more = true;
+        }
+        if let Some(slot) = broken {
+            self.start_rebuild(slot);
+        }
+        turn.map_or(Poll::Pending, |turn| Poll::Ready(Ok(turn)))
     }
 
     fn start_rebuild(&mut self, slot: usize) {
@@ -104,40 +127,4 @@ impl Packets {
         }
         Ok(())
     }
-}
-
-/// Listeners that are ready, the relay set if it is, a listener bound anew.
-type Any<'a> = (
-    Vec<(usize, AsyncFdReadyGuard<'a, Rc<UdpSocket>>)>,
-    Option<AsyncFdReadyGuard<'a, Epoll>>,
-    Option<(usize, UdpSocket)>,
-);
-
-/// Asks everything, so that anything wakes the task.
-fn poll_any<'a>(
-    listeners: &'a [Option<Watched<Rc<UdpSocket>>>],
-    relays: &'a Watched<Epoll>,
-    rebuilt: &mut mpsc::Receiver<(usize, UdpSocket)>,
-    context: &mut Context<'_>,
-) -> Poll<io::Result<Any<'a>>> {
-    let mut clients = Vec::new();
-    for (slot, listener) in listeners.iter().enumerate() {
-        if let Some(listener) = listener
-            && let Poll::Ready(guard) = listener.poll_readable(context)
-        {
-            clients.push((slot, guard?));
-        }
-    }
-    let peers = match relays.poll_readable(context) {
-        Poll::Ready(guard) => Some(guard?),
-        Poll::Pending => None,
-    };
-    let rebuilt = match rebuilt.poll_recv(context) {
-        Poll::Ready(rebuilt) => rebuilt,
-        Poll::Pending => None,
-    };
-    if clients.is_empty() && peers.is_none() && rebuilt.is_none() {
-        return Poll::Pending;
-    }
-    Poll::Ready(Ok((clients, peers, rebuilt)))
 }

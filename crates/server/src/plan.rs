@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use turn_codec::ChannelRange;
 use turn_config::{
     AllocationsPerUser, BitRate, Config, Credential, DefaultFamily as ConfiguredFamily, External,
     Limit, Rate as ConfiguredRate, Shards,
 };
-use turn_codec::ChannelRange;
 use turn_credentials::{KeyAlgorithm, KeyError, LongTermKey, PrepareError};
 use turn_engine::{
     AddressRange, Bandwidth, DefaultFamily, Keyring, Limits, PeerPolicy, PeerRule, PerUser, Rate,

@@ -43,6 +43,10 @@ impl From<FleetError> for StartError {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the kinds are the standard library's, and open"
+)]
 fn help(error: &ListenError) -> String {
     let address = error.address;
     let port = address.port();

@@ -191,8 +191,7 @@ impl Engine {
     }
 
     fn channel_data(&mut self, now: Now, link: Link, bytes: &[u8]) -> Outcome {
-        let relayed =
-            self.relaying(|relaying| relaying.channel_data(now, &link.tuple, bytes));
+        let relayed = self.relaying(|relaying| relaying.channel_data(now, &link.tuple, bytes));
         self.outcome(relayed)
     }
 

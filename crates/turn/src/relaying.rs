@@ -56,7 +56,8 @@ impl Relaying<'_> {
         bytes: &[u8],
     ) -> Result<Relayed, DropReason> {
         // [C5] [C6]
-        let data = ChannelData::parse_datagram_in(self.settings.relay.channels, bytes).map_err(|_| DropReason::Malformed)?;
+        let data = ChannelData::parse_datagram_in(self.settings.relay.channels, bytes)
+            .map_err(|_| DropReason::Malformed)?;
         let key = self.table.find(tuple, now.mono).ok_or(DropReason::NoAllocation)?;
         let allocation = self.table.get(key).ok_or(DropReason::NoAllocation)?;
         // No look at permissions: these gate inbound data and Send. [C9]

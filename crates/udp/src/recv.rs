@@ -192,7 +192,7 @@ impl RecvBatch {
                 Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
                     let outcome = self.receive_one_by_one(socket, slots);
                     let refused = |e: &io::Error| e.raw_os_error() == Some(libc::EPERM);
-                    self.one_by_one = true;
+                    self.one_by_one = !outcome.as_ref().is_err_and(refused);
                     return outcome;
                 }
                 outcome => return outcome,

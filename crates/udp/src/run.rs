@@ -44,6 +44,7 @@ impl Run {
     pub(crate) fn takes(&self, destination: &Destination, size: usize) -> bool {
         self.open
             && size <= self.segment
+            // An empty datagram cannot be told apart in a train.
             && size > 0
             && self.count < MAX_SEGMENTS
             && self.bytes + size <= MAX_RUN_BYTES

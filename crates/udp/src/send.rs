@@ -220,8 +220,7 @@ impl SendBatch {
             count: 1,
             segment: size,
             bytes: size,
-            // An empty datagram cannot be told apart in a train.
-            open: size > 0 && via.gso(),
+            open: via.gso(),
             next: None,
         });
         let hint = via.group();

@@ -3,7 +3,9 @@
 
 mod common;
 
-use std::{net::SocketAddr, os::fd::AsRawFd, ptr, rc::Rc, time::Duration};
+use std::{
+    net::SocketAddr, os::fd::AsRawFd, process::Command, ptr, rc::Rc, thread, time::Duration,
+};
 
 use common::{drain, numbered, payloads, plain, send};
 use turn_udp::{
@@ -73,9 +75,7 @@ fn r11_a_refusal_met_when_receiving_is_used_up_by_it() {
 
 #[test]
 fn r10_a_full_send_buffer_drops_and_recovers() {
-    // Packets to oneself wait in one's own receive queue and count there, so
-    // the send buffer is filled by sending what nobody frees: a corked one
-    // cannot be had, hence the smallest buffer and the largest datagrams.
+    // The smallest buffer and large datagrams, which nobody takes yet.
     let options = RelayOptions { send_buffer: Some(1), ..RelayOptions::default() };
     let relay = Rc::new(UdpSocket::relay("127.0.0.1:0".parse().unwrap(), &options).unwrap());
     let peer = plain();
@@ -89,17 +89,55 @@ fn r10_a_full_send_buffer_drops_and_recovers() {
 }
 
 #[test]
-fn df_refuses_what_the_interface_cannot_carry_and_nothing_else() {
+fn df_comes_and_goes_between_the_messages_of_a_flush() {
     let (relay, peer) = (relay(), plain());
     let soft = Destination::to(peer.local_addr());
     let rigid = Destination { dont_fragment: true, ..soft };
-    // Loopback has an MTU of 65,536 bytes, so nothing is too large for it:
-    // what is seen here is that DF comes and goes between messages.
     let all = [soft, rigid, rigid, soft, rigid];
     let (flushed, errors) = send(all.map(|to| (&relay, to, vec![1; 1000])));
     assert_eq!((flushed.datagrams, flushed.dropped, errors.len()), (5, 0, 0));
     assert_eq!((flushed.syscalls, flushed.segmented), (4, 2));
     assert_eq!(payloads(&peer).len(), 5);
+}
+
+#[test]
+fn r26_what_an_interface_does_not_carry_is_fragmented_unless_df_forbids_it() {
+    let in_small_world = thread::spawn(|| {
+        if !enter_network_with_mtu(1400) {
+            // Making a network namespace takes privileges.
+            return;
+        }
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let options = RelayOptions::default();
+            let relay = Rc::new(UdpSocket::relay(address.parse().unwrap(), &options).unwrap());
+            let peer = common::bound(address, &common::with_gro());
+            let soft = Destination::to(peer.local_addr());
+            let rigid = Destination { dont_fragment: true, ..soft };
+            // A train of these needs fragments, so it leaves one by one.
+            let (flushed, _) = send([1, 2].map(|number| (&relay, soft, numbered(number, 1500))));
+            assert_eq!((flushed.datagrams, flushed.dropped, flushed.segmented), (2, 0, 0));
+            assert_eq!(payloads(&peer), [1, 2].map(|number| numbered(number, 1500)));
+            assert!(relay.gso(), "no fault of trains");
+            let sizes = [1300, 1300, 1500, 1500, 100];
+            let (flushed, errors) = send(sizes.map(|size| (&relay, rigid, numbered(3, size))));
+            assert_eq!((flushed.datagrams, flushed.dropped, flushed.segmented), (3, 2, 2));
+            assert!(errors.iter().all(|error| error.errno == libc::EMSGSIZE), "{errors:?}");
+            assert_eq!(payloads(&peer), [1300, 1300, 100].map(|size| numbered(3, size)));
+        }
+    });
+    in_small_world.join().unwrap();
+}
+
+/// Moves this thread to a network namespace of its own, with nothing but a
+/// loopback interface; says whether that was possible.
+fn enter_network_with_mtu(mtu: u32) -> bool {
+    // SAFETY: the call takes flags only and touches no memory.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+        return false;
+    }
+    let mut command = Command::new("ip");
+    command.args(["link", "set", "lo", "mtu", &mtu.to_string(), "up"]);
+    command.status().is_ok_and(|status| status.success())
 }
 
 fn refuse_a_thousand(relay: &Rc<UdpSocket>) {

@@ -3,8 +3,8 @@
 //! RFC 8656 section 12.2. Binding or refreshing a channel also installs or
 //! refreshes the permission of the peer's address.
 
-use turn_codec::attribute::{ChannelNumberAttribute, XorPeerAddress};
 use turn_codec::AddressFamily;
+use turn_codec::attribute::{ChannelNumberAttribute, XorPeerAddress};
 
 use crate::channel::BindError;
 use crate::fan_out::TooMany;
