@@ -59,7 +59,7 @@ impl Core {
     /// Serves relay sockets that are ready, and flushes when the buffers are
     /// used and at the end.
     pub(crate) fn visit_relays(&mut self, ready: &[u64], now: Now) -> Visit {
-        let mut visit = Visit::default();
+        let mut visit = Visit { is_drained: true, ..Visit::default() };
         for token in ready {
             let relay = RelayId::from_bits(*token);
             if self.received.free_slots() == 0 {
@@ -69,10 +69,13 @@ impl Core {
             match self.received.fill(socket, AT_MOST_FROM_A_RELAY) {
                 Ok(filled) => {
                     self.host.counters.truncated.add(filled.truncated);
+                    visit.is_drained &= filled.drained;
                     let datagrams = self.received.datagrams(filled.slots);
                     visit.datagrams += self.host.serve_peers(relay, datagrams, now);
                 }
                 Err(error) => {
+                    // There may be more behind the error.
+                    visit.is_drained = false;
                     if self.receive_failed(Role::RelayRecv, &error).is_broken {
                         self.host.engine.relay_failed(now, relay);
                         self.host.drain_actions(now);

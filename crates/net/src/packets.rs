@@ -87,14 +87,17 @@ impl Packets {
             let mut guard = guard?;
             let turn = turn.get_or_insert_with(Turn::default);
             let tokens = self.relays.inner().wait(ready, Some(Duration::ZERO))?;
-            // The set is level-triggered, the runtime is not: only an empty look
-            // proves that the next datagram will be an event.
-            if tokens.is_empty() {
+            let is_all = tokens.len() < Ready::CAPACITY;
+            let visit = core.visit_relays(tokens, now);
+            turn.datagrams += visit.datagrams;
+            // Every ready socket was asked and gave less than it was asked for:
+            // the next datagram makes an event, though the level-triggered set
+            // was never seen empty.
+            if is_all && visit.is_drained {
                 guard.clear_ready();
             } else {
-                turn.datagrams += core.visit_relays(tokens, now).datagrams;
+                turn.more = true;
             }
-            turn.more = true;
         }
         drop(core);
         if let Poll::Ready(Some((slot, socket))) = self.rebuilt.poll_recv(context) {
