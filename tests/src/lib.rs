@@ -1,4 +1,4 @@
-//! What the tests of this package share: programs that nobody here wrote.
+//! What the tests of this package share: programs that nobody here wrote, and our server for them.
 //!
 //! The tests themselves are in `tests/`.
 #![forbid(unsafe_code)]
@@ -8,3 +8,5 @@
 )]
 
 pub mod foreign;
+pub mod lab;
+pub mod system;

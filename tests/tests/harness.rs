@@ -29,8 +29,10 @@ fn harness_uclient_relays_from_client_to_client() {
 #[test]
 fn harness_uclient_is_refused_with_a_wrong_password() {
     let coturn = Oracle::with_users(HERE, &[("ann", "secret")]);
-    let report = Uclient::new(coturn.address()).user("ann", "wrong").run(LIMIT);
+    let uclient = Uclient::new(coturn.address()).user("ann", "wrong").client_to_client(HERE);
+    let report = uclient.run(LIMIT);
     assert_ne!(report.exit, Some(0), "{report:#?}");
+    assert!(report.output.contains("Cannot complete Allocation"), "{report:#?}");
     assert_eq!((report.received, report.lost), (0, None));
 }
 
