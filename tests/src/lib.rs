@@ -1,4 +1,4 @@
-//! What the tests of this package share: programs that nobody here wrote, and our server for them.
+//! What the tests of this package share: programs that nobody here wrote, and our server.
 //!
 //! The tests themselves are in `tests/`.
 #![forbid(unsafe_code)]

@@ -1,0 +1,145 @@
+//! Our server as its users run it: the binary, with a file or without.
+
+use std::collections::HashMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::foreign::{Finished, Running, built_binary};
+
+/// A running `turnserver`; dropped, it is stopped.
+#[derive(Debug)]
+pub struct Daemon {
+    process: Running,
+}
+
+/// How a `turnserver` ended.
+#[derive(Debug)]
+pub struct Stopped {
+    /// Its exit code; `None` when a signal killed it.
+    pub exit: Option<i32>,
+    /// How long it took from the signal to the end.
+    pub took: Duration,
+    /// Everything that it wrote.
+    pub output: String,
+    /// The totals of its last line.
+    pub counters: HashMap<String, u64>,
+}
+
+/// How long it may take until it is ready. It takes some milliseconds; the machine may be busy.
+const START: Duration = Duration::from_secs(20);
+
+/// How long it may take to end.
+const END: Duration = Duration::from_secs(10);
+
+impl Daemon {
+    /// Starts it with a configuration file and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn with_file(toml: &str) -> Self {
+        let directory = TempDir::new().expect("a temporary directory can be made");
+        fs::write(directory.path().join("turnserver.toml"), toml).expect("a file can be written");
+        let mut command = Self::command();
+        command.args(["--config", "turnserver.toml"]);
+        Self::start(Running::start_in(directory, &mut command))
+    }
+
+    /// Starts it with arguments of the test's own, in a directory of its own, and waits until it is
+    /// ready.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn with(command: &mut Command) -> Self {
+        Self::start(Running::start(command))
+    }
+
+    /// The binary, for more arguments or another environment.
+    pub fn command() -> Command {
+        Command::new(built_binary("turnserver"))
+    }
+
+    /// Runs it with a configuration file until it ends by itself.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn refused(toml: &str, arguments: &[&str]) -> Finished {
+        let directory = TempDir::new().expect("a temporary directory can be made");
+        fs::write(directory.path().join("turnserver.toml"), toml).expect("a file can be written");
+        let mut command = Self::command();
+        command.args(["--config", "turnserver.toml"]).args(arguments);
+        let finished = Running::start_in(directory, &mut command).finish(START);
+        assert!(!finished.timed_out, "it runs: {}", finished.output);
+        finished
+    }
+
+    /// The first address that it says it listens on.
+    ///
+    /// # Panics
+    /// When it says none.
+    pub fn address(&self) -> SocketAddr {
+        let output = self.output();
+        let (_, rest) = output.split_once("listening on  udp ").expect("it says where it listens");
+        let address = rest.lines().next().expect("a line has an end");
+        address.parse().unwrap_or_else(|error| panic!("{address}: {error}"))
+    }
+
+    /// What it has written so far.
+    pub fn output(&self) -> String {
+        self.process.output()
+    }
+
+    /// Memory that is its own and resident now, in bytes.
+    ///
+    /// # Panics
+    /// When the kernel does not tell.
+    pub fn resident(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = fs::read_to_string(path).expect("the kernel tells of a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kibibytes: u64 = kibibytes.and_then(|number| number.parse().ok()).expect("a number");
+        kibibytes * 1_024
+    }
+
+    /// Sends a signal by name and waits for the end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn stop(mut self, signal: &str) -> Stopped {
+        let start = Instant::now();
+        self.process.signal(signal);
+        let status = self.process.wait(END);
+        let took = start.elapsed();
+        let output = self.process.output();
+        let status = status.unwrap_or_else(|| panic!("it does not end at SIG{signal}: {output}"));
+        Stopped { exit: status.code(), took, counters: counters(&output), output }
+    }
+
+    fn start(process: Running) -> Self {
+        let mut this = Self { process };
+        let deadline = Instant::now() + START;
+        // The banner is written as a whole; the firewall or the relay is its last line.
+        while !this.output().contains("\nNext:\n") {
+            assert!(this.process.is_running(), "it has ended: {}", this.output());
+            assert!(Instant::now() < deadline, "it is not ready: {}", this.output());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        this
+    }
+}
+
+/// Reads `stopped counters="a=1 b=2"`.
+fn counters(output: &str) -> HashMap<String, u64> {
+    let list = output.rsplit_once("stopped counters=\"").and_then(|(_, rest)| rest.split_once('"'));
+    let pairs = list.map_or("", |(list, _)| list).split_whitespace();
+    pairs
+        .filter_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        })
+        .collect()
+}
