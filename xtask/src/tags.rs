@@ -74,19 +74,20 @@ pub(crate) fn check() -> Result<()> {
     bail!("tags of no row in docs/rfc-rows.toml: {}", unknown.join(", "))
 }
 
-/// The tags of a source, each with its line, counted from 1: `// [S7]`, `// [S7] why`,
-/// `// [S7, H8]`, `// [S7] [H8]`.
+/// The tags of a source, each with its line, counted from 1, anywhere in a comment: `// [S7]`,
+/// `// [S7, H8]`, `// why. [S7] [H8]`. A module's own description tags nothing.
 fn tags(source: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (index, line) in source.lines().enumerate() {
-        let mut rest = line.split_once("// [").map_or("", |(_, tags)| tags);
-        while let Some((list, after)) = rest.split_once(']') {
-            let rows: Vec<&str> = list.split(',').map(str::trim).collect();
-            if !rows.iter().all(|row| is_row(row)) {
-                break;
+        let Some((_, comment)) = line.split_once("//").filter(|(_, text)| !text.starts_with('!'))
+        else {
+            continue;
+        };
+        for list in comment.split('[').skip(1).filter_map(|rest| rest.split_once(']')) {
+            let rows: Vec<&str> = list.0.split(',').map(str::trim).collect();
+            if rows.iter().all(|row| is_row(row)) {
+                found.extend(rows.into_iter().map(|row| (index + 1, row.to_owned())));
             }
-            found.extend(rows.into_iter().map(|row| (index + 1, row.to_owned())));
-            rest = after.trim_start().strip_prefix('[').unwrap_or_default();
         }
     }
     found
@@ -116,7 +117,7 @@ mod tests {
     #[test]
     fn tags_are_read_one_or_many_on_a_line() {
         let source =
-            "x(); // [S7] first\n// [S8, A10b]\n// [S9] [H8] why\n// [not a row]\n/// [`S1`]";
+            "x(); // [S7] first\n// [S8, A10b]\n// why. [S9] [H8]\n// [no row]\n/// [`S1`]\n//! [S2]";
         let found: Vec<_> = tags(source);
         let expected = [(1, "S7"), (2, "S8"), (2, "A10b"), (3, "S9"), (3, "H8")];
         assert_eq!(found, expected.map(|(line, row)| (line, row.to_owned())));
