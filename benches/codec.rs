@@ -174,7 +174,8 @@ criterion_group! {
     name = codec;
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1));
+        .measurement_time(Duration::from_secs(1))
+        .nresamples(10_000);
     targets = reading, building, proving
 }
 criterion_main!(codec);

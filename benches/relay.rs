@@ -15,7 +15,8 @@ use std::{
 };
 
 use turn_benches::{
-    CpuTime, Credentials, Direction, Ends, Generator, Load, Outcome, measure, our_config, pin,
+    CpuTime, Credentials, Direction, Ends, Generator, Load, Outcome, free_address, measure,
+    our_config, pin,
 };
 use turnserver::{logging::LogObserver, plan::Origin, server::Server};
 
@@ -53,16 +54,16 @@ fn main() -> anyhow::Result<()> {
 fn run(direction: Direction, allocations: usize) -> anyhow::Result<Outcome> {
     let load =
         Load { allocations, size: 160, rate: None, window: 128, train: 1, milliseconds: 1_000 };
-    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let config = our_config(listen, allocations);
+    let address = free_address()?;
+    let config = our_config(address, allocations);
     let config = turn_config::from_str(&config, Path::new("bench.toml"))?;
     let observer = Arc::new(LogObserver::default());
     let server = Server::start(&config, Origin::File, None, observer)?;
     // Where there are not two cores, or no taskset, the scheduler decides.
     let _ = pin(CORES[0], is_shard).and_then(|_| pin(CORES[1], |name| !is_shard(name)));
     let ends = Ends {
-        server: server.listening().first().copied().unwrap_or(listen),
-        clients: listen,
+        server: address,
+        clients: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         sink: SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), 0)),
     };
     let mut generator = Generator::new(ends, &Credentials::of_client(), &load)?;

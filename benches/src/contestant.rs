@@ -5,6 +5,7 @@
 
 use std::{
     fs::{self, File},
+    io,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -77,6 +78,14 @@ pub fn our_config(address: SocketAddr, allocations: usize) -> String {
     text
 }
 
+/// An address on loopback that nothing is bound to at this moment.
+///
+/// # Errors
+/// There is none.
+pub fn free_address() -> io::Result<SocketAddr> {
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
 impl Contestant {
     /// One word.
     pub const fn name(&self) -> &'static str {
@@ -141,7 +150,7 @@ impl Contestant {
         let (Self::Ours(binary) | Self::Coturn(binary)) = self;
         anyhow::ensure!(binary.is_file(), "{} is not there", binary.display());
         let directory = TempDir::new()?;
-        let address = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let address = free_address()?;
         let output = File::create(directory.path().join("output"))?;
         let child = self
             .command(core, address, allocations, directory.path())?

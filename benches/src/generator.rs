@@ -60,7 +60,7 @@ const SLOTS: usize = 256;
 const AT_MOST_FROM_A_CLIENT: usize = 64;
 
 /// In a closed loop, what has not come back by then is lost.
-const STALL: Duration = Duration::from_millis(20);
+const STALL: Duration = Duration::from_millis(100);
 
 /// Beyond a measurement, what is still on its way is waited for.
 const STRAGGLERS: Duration = Duration::from_millis(50);

@@ -29,7 +29,7 @@ mod outcome;
 mod pinning;
 mod virtual_host;
 
-pub use contestant::{Contestant, Credentials, Running, our_config};
+pub use contestant::{Contestant, Credentials, Running, free_address, our_config};
 pub use cpu_time::CpuTime;
 pub use generator::{Ends, Generator};
 pub use load::{Direction, Load};

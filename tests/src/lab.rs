@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde_json::json;
-use turn_config::{Config, Credential, Listen, Secret, Shards, Transport, User};
+use turn_config::{Config, Credential, Lab, Listen, Relay, Secret, Shards, Transport, User};
 
 /// Where clients and peers of the lab are.
 pub const IPV4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -14,12 +14,13 @@ pub const IPV6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
 /// A configuration for the lab: one shard, both loopback addresses, nobody who may relay yet.
 pub fn config() -> Config {
-    let mut config = Config::default();
-    config.shards = Shards::Count(1);
-    config.listen = [IPV4, IPV6].map(listen).to_vec();
-    config.relay.addresses = vec![IPV4, IPV6];
-    config.lab.loopback_peers = true;
-    config
+    Config {
+        shards: Shards::Count(1),
+        listen: [IPV4, IPV6].map(listen).to_vec(),
+        relay: Relay { addresses: vec![IPV4, IPV6], ..Relay::default() },
+        lab: Lab { loopback_peers: true },
+        ..Config::default()
+    }
 }
 
 /// [`config`] with a static user.

@@ -51,7 +51,7 @@ fn three_hundred_clients_of_one_address_come_back_at_once_from_new_ports() {
 }
 
 fn all_succeed(when: &str, outcome: &Outcome, server: &Scripted) {
-    println!(
+    eprintln!(
         "{when}: {} of {} in {:?}, {} sent again",
         outcome.succeeded,
         total(),

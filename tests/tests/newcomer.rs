@@ -49,7 +49,8 @@ fn printed_ice_servers_work_in_a_browser_as_they_are() {
     inside("printed_ice_servers_work_in_a_browser_as_they_are", MACHINE, || {
         let home = TempDir::new().unwrap();
         let server = start(home.path());
-        let ice_servers = printed_json(&server)["iceServers"].to_string();
+        let printed = printed_json(&server);
+        let ice_servers = printed.get("iceServers").unwrap().to_string();
         let report = Call::new(&ice_servers, Scenario::DataChannel { bytes: 100_000 }).run();
         report.expect_relayed();
         report.expect_same_hashes();
@@ -108,15 +109,14 @@ fn printed_json(server: &Daemon) -> Value {
 }
 
 fn turn_url(server: &Daemon) -> String {
-    text(&printed_json(server)["iceServers"][1]["urls"][0])
+    text(&printed_json(server), "/iceServers/1/urls/0")
 }
 
 fn turn_user(server: &Daemon) -> (String, String) {
-    let json = printed_json(server);
-    let turn = &json["iceServers"][1];
-    (text(&turn["username"]), text(&turn["credential"]))
+    let printed = printed_json(server);
+    (text(&printed, "/iceServers/1/username"), text(&printed, "/iceServers/1/credential"))
 }
 
-fn text(value: &Value) -> String {
-    value.as_str().unwrap().to_owned()
+fn text(json: &Value, pointer: &str) -> String {
+    json.pointer(pointer).and_then(Value::as_str).unwrap().to_owned()
 }

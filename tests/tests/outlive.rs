@@ -22,8 +22,11 @@ const NEXT_SECRET: &str = "the secret after it";
 const SOON: Duration = Duration::from_secs(5);
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 
+/// Asks for something that must be granted; the address is that of a peer.
+type Operation = fn(&mut Client, SocketAddr);
+
 /// What a client of a live allocation asks for, each on an allocation of its own.
-const OPERATIONS: [(Method, fn(&mut Client, SocketAddr)); 3] = [
+const OPERATIONS: [(Method, Operation); 3] = [
     (Method::REFRESH, |client, _| assert_eq!(client.refresh(TEN_MINUTES).unwrap(), TEN_MINUTES)),
     (Method::CREATE_PERMISSION, |client, peer| client.create_permission(&[peer]).unwrap()),
     (Method::CHANNEL_BIND, |client, peer| client.bind_channel(channel(1), peer).unwrap()),
@@ -35,7 +38,7 @@ fn allocation_outlives_its_expired_credential() {
     let credentials = dead_in_two_seconds();
     let mut clients = clients(&server, &credentials);
     let refused = wait_until_refused(&server, &credentials);
-    println!("a new Allocate was refused after {refused:?}");
+    eprintln!("a new Allocate was refused after {refused:?}");
     each_operation_succeeds_after_438(&server, &mut clients, &peer());
     is_refused(&server, &credentials);
 }
@@ -161,10 +164,7 @@ fn wait_until_refused(server: &Scripted, credentials: &Credentials) -> Duration 
     start.elapsed()
 }
 
-fn try_to_allocate(
-    server: &Scripted,
-    credentials: &Credentials,
-) -> Result<(), turn_client::Error> {
+fn try_to_allocate(server: &Scripted, credentials: &Credentials) -> Result<(), turn_client::Error> {
     let mut client = connect(server.address(), credentials.clone());
     client.allocate(&AllocateOptions::default())?;
     client.refresh(Duration::ZERO)?;

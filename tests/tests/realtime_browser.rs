@@ -42,8 +42,7 @@ fn realtime_chromium_call_outlives_its_nonces_and_credentials() {
 
     let start = unix_now();
     let secret = SECRET.as_bytes();
-    let (caller, caller_password) =
-        mint(secret, Some("caller"), UnixSeconds(start + EXPIRY), ':');
+    let (caller, caller_password) = mint(secret, Some("caller"), UnixSeconds(start + EXPIRY), ':');
     // The grace for clocks that differ is over for this one, so that it is truly dead.
     let expiry = UnixSeconds(start + EXPIRY - CLOCK_SKEW_GRACE);
     let (callee, callee_password) = mint(secret, Some("callee"), expiry, ':');

@@ -13,7 +13,8 @@ use turn_config::{Config, Shards};
 use turn_engine::ShardId;
 use turn_tests::lab::{self, IPV4};
 use turn_tests::system::{
-    Echo, Scripted, allocated, bare_allocate, binding_request, channel, connect, user,
+    Echo, Scripted, allocated, bare_allocate, binding_request, channel, connect,
+    user as credentials,
 };
 
 const SOON: Duration = Duration::from_secs(5);
@@ -24,7 +25,7 @@ fn two_hundred_allocations_relay_from_the_first_packet() {
     let server = two_shards();
     let peer = Echo::on(ANY_PORT);
     let mut held = Vec::new();
-    let mut shards = [0; 2];
+    let mut shards = Vec::new();
     for number in 0..200_u32 {
         let (mut client, allocation) = allocated(server.address());
         client.bind_channel(channel(0), peer.address()).unwrap();
@@ -35,11 +36,11 @@ fn two_hundred_allocations_relay_from_the_first_packet() {
         peer.send(allocation.relayed, &message);
         let received = client.receive(SOON).unwrap();
         assert_eq!((received.from, received.data.as_slice()), (on(0), &message[..]));
-        let ShardId(shard) = server.journal().shard_of(client.local_addr().unwrap());
-        shards[usize::from(shard)] += 1;
+        shards.push(server.journal().shard_of(client.local_addr().unwrap()));
         held.push(client);
     }
-    assert!(shards.iter().all(|count| *count > 40), "one shard has nearly all of them: {shards:?}");
+    let of_first = shards.iter().filter(|shard| **shard == ShardId(0)).count();
+    assert!((40..=160).contains(&of_first), "one shard has {of_first} of 200");
     assert_eq!(server.counter("allocations_created"), 200);
 }
 
@@ -69,8 +70,8 @@ fn a_reservation_made_on_one_shard_is_used_on_the_other() {
         assert_eq!(user.receive(SOON).unwrap().data, b"down");
 
         // It is used up, on either shard.
-        let again = connect(server.address(), turn_tests::system::user())
-            .allocate(&AllocateOptions { token, ..plain() });
+        let mut late = connect(server.address(), credentials());
+        let again = late.allocate(&AllocateOptions { token, ..plain() });
         assert_eq!(again.unwrap_err().code().unwrap().get(), 508);
         drop(maker);
     }
@@ -163,7 +164,7 @@ impl Flood {
         let seconds = (last - start).as_secs_f64();
         let due = 2_000.0 + 1_000.0 * seconds;
         let share = replies as f64 / due;
-        println!("{counter}: {replies} replies in {seconds:.2} s, {share:.3} of burst and rate");
+        eprintln!("{counter}: {replies} replies in {seconds:.2} s, {share:.3} of burst and rate");
         assert!((0.9..=1.1).contains(&share), "{share}: {:?}", server.counters());
         assert_eq!(server.counter(counter), replies, "{:?}", server.counters());
     }
@@ -188,7 +189,7 @@ fn talk_relay_to_relay(ann: (Client, Allocation), bob: (Client, Allocation)) {
 /// A client whose allocation is on this shard: source ports are tried until one lands there.
 fn client_on(server: &Scripted, shard: ShardId, options: AllocateOptions) -> (Client, Allocation) {
     for _ in 0..100 {
-        let mut client = connect(server.address(), user());
+        let mut client = connect(server.address(), credentials());
         let allocation = client.allocate(&options).unwrap();
         if server.journal().shard_of(client.local_addr().unwrap()) == shard {
             return (client, allocation);

@@ -125,8 +125,10 @@ fn uclient_that_guesses_on_and_on_is_met_with_silence() {
         let uclient = uclient_at(server.address()).user("ann", "wrong").client_to_client(IPV4);
         let report = uclient.run(Duration::from_secs(5));
         assert_eq!((report.received, report.exit), (0, None), "{report:#?}");
-        // Its first request, which has no credentials, and ten guesses.
-        assert_eq!(server.responses(Method::ALLOCATE, 401), 11, "{:?}", server.counters());
+        // Its first request, which has no credentials, and ten guesses. On a busy machine it may
+        // have sent the first one again.
+        let refused = server.responses(Method::ALLOCATE, 401);
+        assert!((11..=14).contains(&refused), "{:?}", server.counters());
         // The user is not shut out elsewhere.
         let ann = uclient_at(server.address_on(IPV6)).user("ann", "secret");
         all_come_back(ann.clients(CLIENTS).client_to_client(IPV4));

@@ -39,6 +39,8 @@ pub(crate) fn run() -> Result<()> {
     }
     let mut command = program(tool);
     command.args(["mutants", "--workspace", "--no-times", "--jobs", "2", "--profile", "dev"]);
+    // The tests have just passed unmutated; again would cost the whole run.
+    command.args(["--baseline", "skip", "--timeout", "120"]);
     command.args(["--output", "target", "--re", &wanted.join("|")]);
     // Every mutant runs the model too: a few of its runs are enough here.
     command.env("PROPTEST_CASES", "16");

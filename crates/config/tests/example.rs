@@ -37,7 +37,10 @@ fn every_sample_of_the_example_reads_when_uncommented() {
 
 #[test]
 fn the_example_has_every_key_once_and_in_the_order_of_the_printed_policy() {
-    let is_key = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let is_key = |word: &&str| {
+        word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+            && !word.starts_with(|first: char| first.is_ascii_digit())
+    };
     let in_example: Vec<&str> = EXAMPLE
         .lines()
         .filter_map(|line| line.strip_prefix('#').unwrap_or(line).split_once(" = "))

@@ -52,6 +52,7 @@ impl Ask {
         loop {
             let bytes = if is_signed { self.signed() } else { self.unsigned() };
             let answer = self.client.sends(&bytes).answer();
+            self.client.remember(&bytes);
             self.client.learn(&answer);
             let is_final = match answer.code() {
                 401 => is_signed,

@@ -34,6 +34,7 @@ pub(crate) struct ClientState {
     pub(crate) challenge: Option<Challenge>,
     relayed: Vec<SocketAddr>,
     token: Option<[u8; 8]>,
+    last: Option<Vec<u8>>,
 }
 
 /// What the last 401 or 438 said.
@@ -59,6 +60,7 @@ impl Client {
             challenge: None,
             relayed: Vec::new(),
             token: None,
+            last: None,
         });
         Self { world, at: simulation.clients.len() - 1 }
     }
@@ -333,6 +335,20 @@ impl Client {
     /// Forgets its nonce, as a client that starts anew.
     pub fn forget_nonce(&self) {
         self.change(|state| state.challenge = None);
+    }
+
+    /// Sends its last request once more, byte for byte.
+    ///
+    /// # Panics
+    /// When it has sent none.
+    #[track_caller]
+    pub fn retransmit(&self) -> Emitted {
+        let last = self.look(|state| state.last.clone()).expect("a request before");
+        self.sends(&last)
+    }
+
+    pub(crate) fn remember(&self, request: &[u8]) {
+        self.change(|state| state.last = Some(request.to_vec()));
     }
 
     pub(crate) fn learn(&self, answer: &Answer) {

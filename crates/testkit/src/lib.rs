@@ -65,3 +65,9 @@ pub use scheme::Scheme;
 pub use seeded::Seeded;
 pub use setup::Setup;
 pub use world::World;
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+mod readme {
+    #![doc = include_str!("../README.md")]
+}

@@ -196,6 +196,7 @@ impl Outbox {
         write: impl FnOnce(&mut [u8]) -> Result<usize, turn_codec::NoRoom>,
     ) {
         let start = self.bytes.len();
+        // [H21] Zeroed, so that nothing of an earlier reply shows.
         self.bytes.resize(start + room, 0);
         let written = self.bytes.get_mut(start..).map_or(Err(turn_codec::NoRoom), write);
         debug_assert!(written.is_ok(), "a reply fits into {room} bytes");
@@ -205,6 +206,7 @@ impl Outbox {
             self.queue.push_back(Queued::Reply {
                 link: link.id,
                 to: link.tuple.client,
+                // [S14] From the very address that the client sent to.
                 from: link.tuple.server,
                 bytes: start..start + used,
             });

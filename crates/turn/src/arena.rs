@@ -24,6 +24,9 @@ struct Slot<T> {
     value: Option<T>,
 }
 
+/// Slots that a slab grows by at least.
+const LEAST_GROWTH: usize = 16;
+
 impl<K: Key, T> Arena<K, T> {
     pub(crate) const fn new() -> Self {
         Self { slots: Vec::new(), free: Vec::new(), key: PhantomData }
@@ -40,6 +43,11 @@ impl<K: Key, T> Arena<K, T> {
         }
         match u32::try_from(self.slots.len()) {
             Ok(index) if index <= RelayId::MAX_INDEX => {
+                if self.slots.len() == self.slots.capacity() {
+                    // By an eighth, not by doubling: what an idle allocation costs must not
+                    // depend on how full the slab happens to be.
+                    self.slots.reserve_exact((self.slots.len() / 8).max(LEAST_GROWTH));
+                }
                 self.slots.push(Slot { generation: 0, value: Some(value) });
                 Ok(K::new(index, 0))
             }
@@ -102,5 +110,15 @@ mod tests {
         assert_eq!(arena.remove(first), None);
         assert_eq!(arena.get(second), Some(&"second"));
         assert_eq!(arena.len(), 1);
+    }
+
+    #[test]
+    fn no_more_than_an_eighth_of_the_slots_is_spare() {
+        let mut arena: Arena<RelayId, _> = Arena::new();
+        for value in 0..10_000 {
+            arena.insert(value).expect("there is room");
+            let spare = arena.slots.capacity() - arena.len();
+            assert!(spare < (arena.len() / 8).max(LEAST_GROWTH), "{spare} of {}", arena.len());
+        }
     }
 }

@@ -39,6 +39,9 @@ const TIME_BITS: u32 = 40;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
 /// Half the range: further ahead is the past. 6.3 days.
 const HALF: u64 = 1 << (TIME_BITS - 1);
+/// How far the clocks of two shards may be apart: the time that one is kept from the processor
+/// in the middle of a batch.
+const LAG: u64 = 1_000_000;
 
 #[derive(Debug)]
 pub(crate) struct Buckets {
@@ -50,7 +53,7 @@ pub(crate) struct Buckets {
 impl Buckets {
     pub(crate) fn new(started: Instant) -> Self {
         let sets = (0..SETS).map(|_| [const { AtomicU64::new(0) }; WAYS]).collect();
-        // SipHash with a random key: what a stranger chooses never picks its set. [H32]
+        // [H32] SipHash with a random key: what a stranger chooses never picks its set.
         Self { sets, hasher: RandomState::new(), started }
     }
 
@@ -114,13 +117,15 @@ impl Buckets {
         let span = span.min(HALF - 1);
         let price = price.clamp(1, HALF);
 
+        // [H11, H12] A place is taken over, the table never grows.
         let word = Self::choose(set, tag, now);
         let mut seen = word.load(Ordering::Relaxed);
         loop {
             let full_at = if seen & !TIME_MASK == tag { seen & TIME_MASK } else { now };
             let ahead = full_at.wrapping_sub(now) & TIME_MASK;
-            // Behind us, or further ahead than this bucket can be: full.
-            let ahead = if ahead >= HALF || ahead > span { 0 } else { ahead };
+            // Behind us, or further ahead than this bucket can be: full. A shard that reads its
+            // clock once a batch lags behind the one that wrote: for it the bucket is empty.
+            let ahead = if ahead >= HALF || ahead > span + LAG { 0 } else { ahead };
             if ahead + price > span {
                 return false;
             }
@@ -217,6 +222,25 @@ mod tests {
             .filter(|&key| !buckets.take(Purpose::Challenges, key, rate, 1, start))
             .count();
         assert!(refused <= 10, "{refused} of 1000 newcomers were refused");
+    }
+
+    #[test]
+    fn shard_whose_clock_lags_finds_an_empty_bucket_empty() {
+        let start = Instant::now();
+        let buckets = Buckets::new(start);
+        let rate = Rate::per_second(1_000, 2_000);
+        let [behind, ahead] = [1_000, 1_020].map(|ms| start + Duration::from_millis(ms));
+        assert_eq!(admitted(&buckets, 7, rate, 5_000, ahead), 2_000);
+        assert_eq!(admitted(&buckets, 7, rate, 5_000, behind), 0);
+        assert_eq!(admitted(&buckets, 7, rate, 5_000, ahead), 0);
+    }
+
+    #[test]
+    fn bucket_of_a_limit_that_was_lowered_starts_full() {
+        let start = Instant::now();
+        let buckets = Buckets::new(start);
+        assert_eq!(admitted(&buckets, 7, Rate::per_second(1_000, 2_000), 5_000, start), 2_000);
+        assert_eq!(admitted(&buckets, 7, Rate::per_second(1_000, 10), 5_000, start), 10);
     }
 
     #[test]

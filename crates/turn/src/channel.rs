@@ -49,12 +49,13 @@ impl Channels {
         for channel in self.live(now) {
             match (channel.number == number, channel.peer == peer) {
                 (true, true) => return Ok(()),
-                // RFC 8656 section 12.2: the channel is not bound to another
-                // peer, the peer not to another channel. [C3]
+                // [C3] RFC 8656 section 12.2: the channel is not bound to another peer, the peer
+                // not to another channel.
                 (true, false) | (false, true) => return Err(BindError::Conflict),
                 (false, false) => {}
             }
         }
+        // [H22]
         let full = most.is_some_and(|most| self.live(now).count() >= most as usize);
         if full { Err(BindError::Full) } else { Ok(()) }
     }
@@ -67,6 +68,7 @@ impl Channels {
         target: Target,
         now: Instant,
     ) {
+        // [C4]
         let expires_at = now + CHANNEL_LIFETIME;
         if let Some(channel) =
             self.entries.iter_mut().find(|channel| channel.number == number && channel.peer == peer)

@@ -163,6 +163,7 @@ impl Engine {
     /// addresses must be the same: they need a restart.
     pub fn apply(&mut self, settings: Arc<Settings>) {
         let relays = &settings.relay.addresses;
+        // [P7]
         self.table.revoke(
             |peer| settings.peers.judge_address(relays, peer).is_ok(),
             |peer| settings.peers.judge(relays, peer).is_ok(),
@@ -208,7 +209,7 @@ impl Engine {
                 | Method::CREATE_PERMISSION
                 | Method::CHANNEL_BIND,
             ) => self.request(now, link, message),
-            // RFC 8489 section 6.3: only a request that we know gets an answer. [S2]
+            // [S2] RFC 8489 section 6.3: only a request that we know gets an answer.
             (Class::Request | Class::Indication | Class::Success | Class::Error, _) => {
                 self.dropped(DropReason::Unexpected)
             }
@@ -216,7 +217,7 @@ impl Engine {
     }
 
     fn send(&mut self, now: Now, link: Link, message: &Message<'_>) -> Outcome {
-        // RFC 8656 section 5: without an allocation an indication is silence. [A19]
+        // [A19] RFC 8656 section 5: without an allocation an indication is silence.
         let Some(key) = self.table.find(&link.tuple, now.mono) else {
             return self.dropped(DropReason::NoAllocation);
         };
@@ -256,7 +257,8 @@ impl Engine {
         key: Option<AllocationKey>,
         request: Authenticated<'_>,
     ) -> Result<(), Reject> {
-        // RFC 8489 section 6.3.1, after authentication. [S3] [S4]
+        // [S3, S4] RFC 8489 section 6.3.1, after authentication.
+        // [S6] Optional ones and known ones that do not belong here are passed over.
         let unknown: arrayvec::ArrayVec<_, { turn_codec::MAX_ATTRIBUTES }> =
             request.message().unknown_required().take(turn_codec::MAX_ATTRIBUTES).collect();
         if !unknown.is_empty() {
@@ -266,7 +268,7 @@ impl Engine {
         if method == Method::ALLOCATE {
             return self.allocate(now, key, request);
         }
-        // RFC 8656 section 5: no allocation: 437 [A19]; somebody else's: 441. [A18]
+        // [A19, A18] RFC 8656 section 5: no allocation: 437; somebody else's: 441.
         let key = key.ok_or(Reject::AllocationMismatch)?;
         if self
             .table
@@ -294,8 +296,8 @@ impl Engine {
         key: Option<AllocationKey>,
         request: Authenticated<'_>,
     ) -> Result<(), Reject> {
-        // RFC 8656 section 7.2, check 2: a 5-tuple in use is a mismatch, a
-        // retransmit of the request that made it gets the same answer. [T1]
+        // [T1, S16] RFC 8656 section 7.2, check 2: a 5-tuple in use is a mismatch, a retransmit of the
+        // request that made it gets the same answer.
         if let Some(allocation) = key.and_then(|key| self.table.get(key)) {
             if allocation.transaction != request.message().transaction_id()
                 || allocation.owner.name != request.owner().name
@@ -339,7 +341,7 @@ impl Engine {
             Refusal::Silence(reason) => return self.dropped(reason),
         };
         let client = asked.link.tuple.client;
-        // A stream or a nonce has proven its address, a datagram has not. [H10] [H12]
+        // [H10, H12] A stream or a nonce has proven its address, a datagram has not.
         let is_proven = source == Source::Proven || asked.link.tuple.transport.is_stream();
         if !is_proven && !self.shared.admit_challenge(&self.settings.limits, client, now.mono) {
             note_limit(&self.shared, "challenges", &mut self.outbox);
@@ -350,6 +352,7 @@ impl Engine {
             asked.challenge(code, None, &mut self.outbox);
         } else {
             let features = gate::features(&self.settings);
+            // [A20] Our own realm, whatever a stranger has named.
             let nonce = self.gate.nonces().issue(features, &self.settings.realm, client, now.unix);
             let offer = gate::offer(&self.settings);
             asked.challenge(
@@ -360,6 +363,7 @@ impl Engine {
         }
         self.counters.count_response(asked.method, Some(code));
         // A challenge is the first half of every exchange; a wrong password is news.
+        // [H29] Nothing that a stranger sends makes a line.
         if source == Source::Proven && code != StatusCode::STALE_NONCE {
             note_refusal(asked, code, &mut self.outbox);
         }

@@ -50,6 +50,7 @@ impl FanOut {
                 return Err(TooMany::Peers);
             }
         }
+        // [H22]
         if let Some(rate) = limits.new_peers
             && !self.take(rate, now)
         {

@@ -92,9 +92,9 @@ impl Gate {
             let signer = Signer { key: None, integrity: Integrity::Sha1 };
             return Ok(Authenticated { message, asked, owner: self.anonymous(), signer });
         }
-        // RFC 8489 section 9.2.4: no integrity, no USERNAME needed: 401. [A1]
+        // [A1] RFC 8489 section 9.2.4: no integrity, no USERNAME needed: 401.
         let integrity = match (message.has_integrity_sha256(), message.has_integrity()) {
-            // Both present: SHA-256 decides. [A12]
+            // [A12] Both present: SHA-256 decides.
             (true, _) => Integrity::Sha256,
             (false, true) => Integrity::Sha1,
             (false, false) => return Err(Refusal::Unauthenticated(Source::Unproven)),
@@ -139,6 +139,7 @@ impl Gate {
         {
             return pass(owner.clone(), key.clone());
         }
+        // [H24]
         if !self.may_try(settings, shared, now, link, name) {
             return Err(Refusal::Silence(DropReason::ReplyLimit));
         }
@@ -148,7 +149,7 @@ impl Gate {
             }
             Some(_) | None => Vec::new(),
         };
-        // A stranger costs the same time as a user and gets the same answers. [H25] [A4]
+        // [H25, A4] A stranger costs the same time as a user and gets the same answers.
         if candidates.is_empty() && verify(&self.nobody) == Err(IntegrityError::BadLength) {
             return Err(Refusal::BadRequest(Source::Proven));
         }
@@ -158,13 +159,13 @@ impl Gate {
                     let key = candidate.key.clone();
                     return pass(self.owner(name.unwrap_or_default(), candidate), key);
                 }
-                // RFC 8489 section 14.6: TURN does not truncate. [A11]
+                // [A11] RFC 8489 section 14.6: TURN does not truncate.
                 Err(IntegrityError::BadLength) => return Err(Refusal::BadRequest(Source::Proven)),
                 Err(IntegrityError::Missing | IntegrityError::Mismatch) => {}
             }
         }
         self.note_failure(settings, shared, now, link, name);
-        // Unknown user and bad integrity: the same answer. [A4] [A5]
+        // [A4, A5] Unknown user and bad integrity: the same answer.
         Err(Refusal::Unauthenticated(Source::Proven))
     }
 
@@ -279,11 +280,13 @@ impl<'m> Given<'m> {
     /// RFC 8489 section 9.2.4: integrity without USERNAME or USERHASH, REALM or
     /// NONCE: 400 `[A3]`; so is one that is too long `[S13]`.
     fn read(message: &Message<'m>) -> Result<Self, Refusal> {
+        // [S13] A text that is too long is an error and is never cut.
         let bad = |_| Refusal::BadRequest(Source::Unproven);
         let plain = message.get::<Username<'m>>().map_err(bad)?.map(|name| Name::Plain(name.0));
         let hashed = message.get::<Userhash<'m>>().map_err(bad)?.map(|hash| Name::Hashed(hash.0));
         let realm = message.get::<Realm<'m>>().map_err(bad)?;
         let nonce = message.get::<Nonce<'m>>().map_err(bad)?;
+        // [A3]
         match (plain.or(hashed), realm, nonce) {
             (Some(name), Some(realm), Some(nonce)) => {
                 Ok(Self { name, realm: realm.0, nonce: nonce.0 })
@@ -314,6 +317,7 @@ fn chosen_algorithm(message: &Message<'_>, nonce: &str) -> Result<KeyAlgorithm, 
             PasswordAlgorithmId::SHA256 => Ok(KeyAlgorithm::Sha256),
             PasswordAlgorithmId(_) => Err(bad),
         },
+        // [A9]
         (Some(_), Some(_)) | (Some(_), None) | (None, Some(_)) => Err(bad),
     }
 }
@@ -329,6 +333,7 @@ pub(crate) fn offer(settings: &Settings) -> Option<PasswordAlgorithms<'static>> 
 /// The features that a nonce announces `[A8]`.
 pub(crate) fn features(settings: &Settings) -> Features {
     Features {
+        // [A8]
         password_algorithms: settings.keyring.offers_sha256(),
         username_anonymity: settings.keyring.offers_userhash(),
     }
@@ -336,6 +341,7 @@ pub(crate) fn features(settings: &Settings) -> Features {
 
 impl Refusal {
     pub(crate) const fn code(self) -> Option<StatusCode> {
+        // [A16] Nothing but these before authentication.
         match self {
             Self::BadRequest(_) => Some(StatusCode::BAD_REQUEST),
             Self::Unauthenticated(_) => Some(StatusCode::UNAUTHENTICATED),

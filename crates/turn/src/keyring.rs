@@ -96,6 +96,7 @@ impl Keyring {
     ) -> Result<(), turn_credentials::PrepareError> {
         let name = prepare(name)?;
         let keys = match secret {
+            // [A17] The password becomes keys and is kept nowhere.
             UserSecret::Password(password) => {
                 let password = prepare(password)?;
                 UserKeys {
@@ -152,7 +153,7 @@ impl Keyring {
         algorithm: KeyAlgorithm,
         now: UnixSeconds,
     ) -> Vec<Candidate> {
-        // Control characters are refused, NUL ends nothing. [A14]
+        // [A14] Control characters are refused, NUL ends nothing.
         let Ok(prepared) = prepare(name) else { return Vec::new() };
         if let Some(keys) = self.users.get(prepared.as_ref()) {
             let key = match algorithm {
@@ -201,6 +202,7 @@ impl Keyring {
         if parsed.is_expired(now) || too_long {
             return Vec::new();
         }
+        // [H27]
         let userid =
             parsed.userid.map_or(UserId::Bare, |userid| UserId::TimeLimited(userid.into()));
         let candidate = |secret: &[u8]| {

@@ -53,6 +53,7 @@ impl Ledger {
     ) -> Result<Permit, QuotaReached> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let full = |count: u32, most: Option<u32>| most.is_some_and(|most| count >= most);
+        // [H18]
         if full(counts.users.get(&user).copied().unwrap_or(0), quota.user) {
             return Err(QuotaReached::User);
         }
@@ -76,6 +77,7 @@ impl Ledger {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self.ledger.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        // [T13]
         counts.all = counts.all.saturating_sub(1);
         give_back(&mut counts.users, self.user);
         give_back(&mut counts.sources, self.source);

@@ -21,6 +21,7 @@ pub(crate) fn granted(
     now: Now,
 ) -> Duration {
     let limits = &settings.limits;
+    // [T10]
     let granted = asked
         .map_or(DEFAULT_LIFETIME, |asked| asked.min(limits.max_lifetime))
         .max(DEFAULT_LIFETIME);

@@ -90,6 +90,7 @@ impl Nonces {
         now: UnixSeconds,
     ) -> NonceText {
         let mut text = NonceText { bytes: [0; COOKIE_LEN + TEXT_LEN], len: 0 };
+        // [A8]
         if features != Features::default() {
             text.append(COOKIE.as_bytes());
             text.append(&features.encode());
@@ -126,12 +127,14 @@ impl Nonces {
         let [a, b, c, d, given @ ..] = body;
         let issued = full_seconds(u32::from_be_bytes([a, b, c, d]), now.0);
         let expected = self.mac(prefix.as_bytes(), realm, client, issued);
+        // [A2, A6, A7, H26]
         if !bool::from(expected.ct_eq(&given)) {
             return NonceVerdict::Foreign;
         }
         // A wall clock that was set back leaves nonces from the future: aged, so
         // that a client gets a new one and nothing waits.
         let age = now.0.checked_sub(issued);
+        // [A6, A7]
         if age.is_some_and(|age| age < lifetime.as_secs()) {
             NonceVerdict::Fresh
         } else {
@@ -150,6 +153,7 @@ impl Nonces {
         mac.update(&[u8::try_from(prefix.len()).unwrap_or(u8::MAX)]);
         mac.update(prefix);
         mac.update(&seconds.to_be_bytes());
+        // [A2, H11] Bound to the source, so that nothing need be kept of it.
         match client.ip().to_canonical() {
             IpAddr::V4(v4) => mac.update(&v4.octets()),
             IpAddr::V6(v6) => mac.update(&v6.octets()),
@@ -311,6 +315,10 @@ mod tests {
         let key = NonceKey::new([7; 32]);
         let (one, two) = (derive(&key, 1).finalize(), derive(&key, 2).finalize());
         assert!(one != two);
+        let mut ours = nonces();
+        ours.issue(both(), "r", client(), NOW);
+        let hours: Vec<_> = ours.hours.iter().flatten().map(|(hour, _)| *hour).collect();
+        assert_eq!(hours, [NOW.0 / 3_600]);
     }
 
     #[test]

@@ -37,6 +37,7 @@ use crate::table::Allocations;
 use crate::time::Now;
 
 /// RFC 8656 section 7.2: a reservation is held for at least 30 seconds. [T8]
+// [T8]
 const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
 
 /// Ports that the kernel may call taken before the request is refused.
@@ -206,6 +207,7 @@ impl Opening {
     /// its own `[H19]`.
     fn take_permits(&mut self, opener: &Opener<'_>) -> Result<(), Reject> {
         self.permit = Some(opener.admit(&self.asked, &self.owner)?);
+        // [H19]
         if self.parity == Parity::EvenPair {
             self.reserve = Some(opener.admit(&self.asked, &self.owner)?);
         }
@@ -293,6 +295,7 @@ impl Opening {
     }
 
     /// RFC 8656 section 7.2: one family of two cannot be had.
+    // [T7]
     fn lack(&mut self, family: AddressFamily) {
         self.address_error
             .get_or_insert_with(|| unavailable(family, StatusCode::INSUFFICIENT_CAPACITY));
@@ -311,7 +314,7 @@ impl Opening {
                 self.opened.push(relay);
                 Step::Open
             }
-            // RFC 8656 section 7.2, check 5: not a valid token: 508. [T4]
+            // [T4] RFC 8656 section 7.2, check 5: not a valid token: 508.
             None => Step::Refused(Reject::InsufficientCapacity),
         }
     }
@@ -444,6 +447,7 @@ impl Opener<'_> {
             .take(16)
             .collect();
         candidates.sort_unstable();
+        // [T9]
         let random = self.random.next_u32();
         candidates.into_iter().find_map(|(_, at)| {
             self.table.claim_relay(&self.settings.relay, at, parity, random, now.mono)
@@ -460,6 +464,7 @@ impl Opener<'_> {
         };
         let of_source =
             if is_exempt(limits, source) { None } else { limits.allocations_per_source };
+        // [H18]
         let quota = Quota { all: limits.allocations, user, source: of_source };
         let prefix = SourcePrefix::of(source).bits();
         self.shared.ledger.admit(owner.account.hash, prefix, quota).map_err(|reached| match reached
@@ -474,6 +479,7 @@ impl Opener<'_> {
     /// ones `[T8]`.
     fn token(&mut self) -> [u8; 8] {
         let mut token = [0; 8];
+        // [T8]
         self.random.fill(&mut token);
         let [shard, ..] = &mut token;
         *shard = self.shard.0;

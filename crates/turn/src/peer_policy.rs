@@ -106,9 +106,11 @@ impl PeerPolicy {
     ) -> Result<SocketAddr, Denied> {
         let address = peer.ip();
         let reach = reach(address);
+        // [H1, H2, H5]
         if reach == Reach::Never || self.broadcasts.contains(&address) || self.is_endpoint(peer) {
             return Err(Denied);
         }
+        // [H3] Deny wins.
         if self.deny.iter().any(|rule| rule.covers(address, peer.port())) {
             return Err(Denied);
         }
@@ -120,7 +122,7 @@ impl PeerPolicy {
             return Err(Denied);
         }
         if is_own {
-            // A range alone never opens an own address. [H6]
+            // [H6] A range alone never opens an own address.
             let named = |rule: &PeerRule| rule.ports.is_some() && rule.covers(address, peer.port());
             return if self.allow.iter().any(named) {
                 Ok(bound_form(relays, peer))

@@ -26,6 +26,7 @@ struct Permission {
 impl Permissions {
     /// Installs or refreshes the permission of `peer`.
     pub(crate) fn install(&mut self, peer: IpAddr, now: Instant) {
+        // [P2]
         let expires_at = now + PERMISSION_LIFETIME;
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.peer == peer) {
             entry.expires_at = expires_at;
@@ -46,6 +47,7 @@ impl Permissions {
                 !self.is_live(**peer, now) && !peers.iter().take(*at).any(|other| other == *peer)
             })
             .count();
+        // [H22]
         self.live(now) + fresh <= most as usize
     }
 

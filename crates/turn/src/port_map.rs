@@ -125,6 +125,7 @@ impl PortMap {
 
     pub(crate) fn release(&self, port: u16, second: u32) {
         if let Some(word) = self.word(port) {
+            // [H20]
             let rests = PortState::Quarantined { until: second.saturating_add(QUARANTINE_SECONDS) };
             let before = PortState::decode(word.swap(rests.encode(), Ordering::AcqRel));
             debug_assert!(!before.is_available(), "port {port} released twice");

@@ -15,6 +15,7 @@ impl Random {
     }
 
     pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
+        // [A7, T9]
         (self.0)(bytes);
     }
 

@@ -46,7 +46,7 @@ impl Reject {
             Self::FamilyNotSupported => StatusCode::ADDRESS_FAMILY_NOT_SUPPORTED,
             Self::FamilyMismatch => StatusCode::PEER_ADDRESS_FAMILY_MISMATCH,
             Self::UnsupportedTransport => StatusCode::UNSUPPORTED_TRANSPORT,
-            // RFC 8656 section 7.2: 486 for a quota, 508 for capacity. [T11]
+            // [T11] RFC 8656 section 7.2: 486 for a quota, 508 for capacity.
             Self::Quota(_) => StatusCode::ALLOCATION_QUOTA_REACHED,
             Self::Full(_) | Self::InsufficientCapacity => StatusCode::INSUFFICIENT_CAPACITY,
         }

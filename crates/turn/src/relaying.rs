@@ -55,16 +55,16 @@ impl Relaying<'_> {
         tuple: &FiveTuple,
         bytes: &[u8],
     ) -> Result<Relayed, DropReason> {
-        // [C5] [C6]
+        // [C5, C6]
         let data = ChannelData::parse_datagram_in(self.settings.relay.channels, bytes)
             .map_err(|_| DropReason::Malformed)?;
         let key = self.table.find(tuple, now.mono).ok_or(DropReason::NoAllocation)?;
         let allocation = self.table.get(key).ok_or(DropReason::NoAllocation)?;
-        // No look at permissions: these gate inbound data and Send. [C9]
+        // [C9] No look at permissions: these gate inbound data and Send.
         let (peer, target) =
             allocation.channels.peer(data.number(), now.mono).ok_or(DropReason::NoChannel)?;
         let family = AddressFamily::of(&peer);
-        // ChannelData never sets DF. [T3]
+        // [T3] ChannelData never sets DF.
         let outgoing =
             Outgoing { family, target, peer, payload: data.data_range(), dont_fragment: false };
         self.toward_peer(now, key, outgoing)
@@ -127,7 +127,7 @@ impl Relaying<'_> {
         {
             return Ok(Way::Inside(shard, to));
         }
-        // An operator's own service beside us, if its port is allowed. [H6]
+        // [H6] An operator's own service beside us, if its port is allowed.
         let relays = &self.settings.relay.addresses;
         self.settings
             .peers
@@ -166,7 +166,7 @@ impl Relaying<'_> {
     ) -> Result<Relayed, DropReason> {
         let (_, allocation) =
             self.table.relay_and_allocation(to, now.mono).ok_or(DropReason::Stale)?;
-        // A permission first, even where a channel is bound. [P4]
+        // [P4] A permission first, even where a channel is bound.
         let peer = if allocation.permissions.is_live(peer.ip(), now.mono) {
             peer
         } else {
@@ -196,10 +196,11 @@ impl Relaying<'_> {
         self.counters.relayed_down.add(1);
         self.counters.relayed_down_bytes.add(payload.len() as u64);
         let link = allocation.link;
-        // RFC 8656 section 12.5: a bound peer's data MUST go by its channel. [C8]
+        // [C8] RFC 8656 section 12.5: a bound peer's data MUST go by its channel.
         let (prefix, padding) = match allocation.channels.number(peer, now.mono) {
             Some(number) => {
                 let len = u16::try_from(payload.len()).map_err(|_| DropReason::Malformed)?;
+                // [C7]
                 let padding =
                     if link.tuple.transport.is_stream() { padding_of(payload.len()) } else { 0 };
                 (Prefix::channel(ChannelData::header(number, len)), padding)

@@ -69,6 +69,7 @@ impl Asked {
 
     pub(crate) fn succeed(&self, signer: &Signer, reply: &Reply, outbox: &mut Outbox) {
         self.write(Class::Success, Some(signer), outbox, |writer| {
+            // [T12]
             for relayed in &reply.relayed {
                 writer.push(&XorRelayedAddress(*relayed))?;
             }
@@ -108,6 +109,7 @@ impl Asked {
     ) {
         self.write(Class::Error, None, outbox, |writer| {
             writer.push(&ErrorCode::bare(code))?;
+            // [A1, A4, H10] Realm, nonce and the offer: what the next try needs, and no more.
             if let Some((realm, nonce, algorithms)) = with {
                 writer.push(&Realm(realm))?;
                 writer.push(&Nonce(nonce.as_str()))?;
@@ -130,11 +132,13 @@ impl Asked {
             let mut writer = MessageWriter::new(buffer, class, self.method, self.transaction)?;
             attributes(&mut writer)?;
             if let Some(Signer { key: Some(key), integrity }) = signer {
+                // [A10, A15] The attribute that decided the request signs its response.
                 match integrity {
                     Integrity::Sha1 => writer.integrity(key.as_bytes())?,
                     Integrity::Sha256 => writer.integrity_sha256(key.as_bytes())?,
                 }
             }
+            // [S9]
             if self.fingerprint {
                 writer.fingerprint()?;
             }

@@ -31,6 +31,7 @@ pub(crate) fn reach(address: IpAddr) -> Reach {
 pub(crate) fn is_tunnelled(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(_) => false,
+        // [T14]
         IpAddr::V6(v6) => matches!(v6.segments(), [0x2001, 0, ..] | [0x2002, ..]),
     }
 }
@@ -39,8 +40,11 @@ fn reach_v4(address: Ipv4Addr) -> Reach {
     match address.octets() {
         // Linux takes 0.0.0.0 for "this host".
         [0, ..] => Reach::Never,
+        // [H1]
         [127, ..] => Reach::Loopback,
+        // [H5]
         [224..=239, ..] | [255, 255, 255, 255] => Reach::Never,
+        // [H4]
         [10, ..]
         | [100, 64..=127, ..]
         | [169, 254, ..]
@@ -65,6 +69,7 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 1] => Reach::Loopback,
         // ::, ::a.b.c.d, ::ffff:a.b.c.d, ::ffff:0:a.b.c.d
+        // [H2]
         [0, 0, 0, 0, 0, 0, ..] | [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => {
             Reach::Never
         }

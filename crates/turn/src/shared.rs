@@ -71,6 +71,7 @@ impl Shared {
         if is_reflector(source) {
             return false;
         }
+        // [H9]
         let Some(rate) = limits.binding_replies else { return true };
         let key = SourcePrefix::of(source.ip()).bits();
         is_exempt(limits, source.ip())
@@ -101,6 +102,7 @@ impl Shared {
             return true;
         }
         let prefix = SourcePrefix::of(source.ip()).bits();
+        // [H10]
         let (count, burst) = Limits::CHALLENGES_OF_PORT;
         let of_port = prefix.rotate_left(16) ^ u64::from(source.port());
         self.buckets.take(
@@ -140,5 +142,6 @@ pub(crate) fn is_exempt(limits: &Limits, source: IpAddr) -> bool {
 const REFLECTORS: [u16; 12] = [0, 7, 13, 17, 19, 37, 53, 69, 111, 123, 137, 161];
 
 fn is_reflector(source: SocketAddr) -> bool {
+    // [H8]
     REFLECTORS.contains(&source.port())
 }

@@ -440,3 +440,38 @@ fn hash_of(state: &FixedState, tuple: &FiveTuple) -> u64 {
     hasher.write_u8(tuple.transport as u8);
     hasher.finish()
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn relay_that_is_refreshed_for_ever_has_one_deadline() {
+        let start = Instant::now();
+        let address = SocketAddr::from(([198, 51, 100, 7], 50_000));
+        let mut relay = Relay {
+            holder: Holder::Opening,
+            address: 0,
+            bound: address,
+            advertised: address,
+            expires_at: start,
+            armed: None,
+        };
+        let mut deadlines = BinaryHeap::new();
+        let id = RelayId::from_bits(0);
+        for second in 0..10_000 {
+            // Longer and shorter in turn, as a hostile client would.
+            let lifetime = if second % 2 == 0 { 3_600 } else { 600 };
+            relay.expires_at = start + Duration::from_secs(second + lifetime);
+            arm(&mut deadlines, id, &mut relay);
+        }
+        assert!(deadlines.len() <= 2, "{} deadlines", deadlines.len());
+        // An end that comes sooner needs one of its own.
+        relay.expires_at = start + Duration::from_secs(1);
+        arm(&mut deadlines, id, &mut relay);
+        assert_eq!(deadlines.peek(), Some(&Reverse((relay.expires_at, id))));
+    }
+}

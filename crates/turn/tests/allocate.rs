@@ -1,7 +1,7 @@
 //! Allocate and Refresh at the engine (RFC 8656 sections 5 to 8): what is granted, what
 //! is refused and with which code, and that everything taken is given back.
 
-#![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a panic is a failed test")]
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};

@@ -436,7 +436,7 @@ fn a15_every_error_to_who_has_authenticated_is_signed() {
     expect(&lone.allocate_request().exchange(), &lone, 486);
     let bad_token = lone.allocate_request().raw(AttributeType::RESERVATION_TOKEN, &[9; 8]);
     expect(&bad_token.exchange(), &lone, 508);
-    let bob = ann.clone().renamed("bob");
+    let bob = ann.renamed("bob");
     expect(&bob.ask(Method::REFRESH).exchange(), &bob, 441);
 }
 
@@ -471,7 +471,7 @@ fn a17_neither_passwords_nor_keys_show_in_debug_output() {
 fn a18_credentials_of_somebody_else_on_a_live_allocation_are_a_441() {
     let world = world().user("bob", "other");
     let ann = world.client("ann").allocate().permit(PEER).bind(CHANNEL, OTHER_PEER);
-    let bob = ann.clone().renamed("bob");
+    let bob = ann.renamed("bob");
     assert_eq!(bob.ask(Method::REFRESH).with(Lifetime(0)).code(), 441);
     assert_eq!(bob.permit_request(&[OTHER_PEER]).code(), 441);
     assert_eq!(bob.bind_request(CHANNEL, OTHER_PEER).code(), 441);
@@ -516,7 +516,7 @@ fn a20_unauthenticated_packets_pin_neither_realm_nor_origin() {
         .answer();
     assert_eq!((answer.code(), answer.realm()), (401, Some("example.org")));
     // A realm of one's own is no way in either, with integrity that fits it.
-    let challenged = ann.clone().challenged();
+    let challenged = ann.challenged();
     let key = turn_credentials::LongTermKey::md5("ann", "evil.example", "secret");
     let foreign = allocation(Draft::request(Method::ALLOCATE))
         .raw(AttributeType::USERNAME, b"ann")

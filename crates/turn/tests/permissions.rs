@@ -1,6 +1,8 @@
 //! Permissions and indications at the engine (RFC 8656 sections 9 to 11): who may send to
 //! a client, and what a client may send without a channel.
 
+#![expect(clippy::indexing_slicing, reason = "a panic is a failed test")]
+
 use std::net::{IpAddr, SocketAddr};
 
 use turn_codec::AttributeType;
@@ -216,6 +218,23 @@ fn p7_reload_that_withdraws_an_allowed_port_ends_its_channel() {
     ann.channel_data(CHANNEL, b"x").expect_dropped(DropReason::NoChannel);
     ann.send(host, b"x").expect_silence();
     world.peer(host).sends(ann.relayed(), b"x").expect_dropped(DropReason::NoPermission);
+}
+
+#[test]
+fn what_is_dropped_is_not_counted_as_relayed() {
+    let world = world();
+    let ann = world.client("ann").allocate();
+    let nobody = SocketAddr::new(ann.relayed().ip(), 60_000);
+    let ann = ann.permit(nobody);
+    ann.send(nobody, b"x").expect_dropped(DropReason::NotRelayed);
+    ann.send(PEER, b"x").expect_dropped(DropReason::NoPermission);
+    let counters = &world.counters()[0];
+    assert_eq!((counters.relayed_up.get(), counters.relayed_up_bytes.get()), (0, 0));
+    let dropped =
+        [DropReason::NotRelayed, DropReason::NoPermission].map(|why| counters.dropped(why));
+    assert_eq!(dropped, [1, 1]);
+    ann.permit(PEER).send(PEER, b"four").expect_at_peer(PEER, b"four");
+    assert_eq!((counters.relayed_up.get(), counters.relayed_up_bytes.get()), (1, 4));
 }
 
 #[test]

@@ -89,7 +89,13 @@ fn read_entry(entry: &libc::ifaddrs) -> Option<InterfaceAddress> {
     // SAFETY: the name is a terminated string that lives as long as the list.
     let name = unsafe { CStr::from_ptr(entry.ifa_name) };
     let has = |flag: i32| i32::try_from(entry.ifa_flags).is_ok_and(|flags| flags & flag != 0);
-    let is_broadcast = has(libc::IFF_BROADCAST);
+    let prefix_length = mask.map_or(0, |mask| prefix_length(mask.ip()));
+    let broadcast = match (address.ip(), broadcast) {
+        (IpAddr::V4(own), Some(SocketAddr::V4(given))) if has(libc::IFF_BROADCAST) => {
+            directed_broadcast(own, *given.ip(), prefix_length)
+        }
+        (IpAddr::V4(_) | IpAddr::V6(_), _) => None,
+    };
     Some(InterfaceAddress {
         name: name.to_string_lossy().into_owned(),
         address: address.ip(),
@@ -97,13 +103,10 @@ fn read_entry(entry: &libc::ifaddrs) -> Option<InterfaceAddress> {
             SocketAddr::V4(_) => 0,
             SocketAddr::V6(address) => address.scope_id(),
         },
-        prefix_length: mask.map_or(0, |mask| prefix_length(mask.ip())),
+        prefix_length,
         is_up: has(libc::IFF_UP),
         is_loopback: has(libc::IFF_LOOPBACK),
-        broadcast: match broadcast {
-            Some(SocketAddr::V4(address)) if is_broadcast => Some(*address.ip()),
-            _ => None,
-        },
+        broadcast,
     })
 }
 
@@ -133,6 +136,17 @@ unsafe fn read_address(address: *const libc::sockaddr) -> Option<SocketAddr> {
     copy.as_socket()
 }
 
+/// An address that was added without a broadcast address has itself in its place; the kernel
+/// broadcasts to the last address of the subnet all the same.
+fn directed_broadcast(own: Ipv4Addr, given: Ipv4Addr, prefix_length: u8) -> Option<Ipv4Addr> {
+    if given != own {
+        return Some(given);
+    }
+    let hosts = u32::MAX.checked_shr(prefix_length.into()).unwrap_or(0);
+    // RFC 3021: a subnet of two addresses has no broadcast address.
+    (prefix_length < 31).then(|| Ipv4Addr::from_bits(own.to_bits() | hosts))
+}
+
 fn prefix_length(mask: IpAddr) -> u8 {
     let ones = match mask {
         IpAddr::V4(mask) => mask.to_bits().leading_ones(),
@@ -157,6 +171,16 @@ mod tests {
         if let Some(six) = addresses.iter().find(|a| a.address == Ipv6Addr::LOCALHOST) {
             assert_eq!(six.prefix_length, 128);
         }
+    }
+
+    #[test]
+    fn an_own_address_is_never_its_broadcast_address() {
+        let [own, last] = [[192, 0, 2, 1], [192, 0, 2, 255]].map(Ipv4Addr::from);
+        assert_eq!(directed_broadcast(own, own, 24), Some(last));
+        assert_eq!(directed_broadcast(own, last, 24), Some(last));
+        assert_eq!(directed_broadcast(own, own, 31), None);
+        assert_eq!(directed_broadcast(own, own, 32), None);
+        assert_eq!(directed_broadcast(own, own, 0), Some(Ipv4Addr::BROADCAST));
     }
 
     #[test]

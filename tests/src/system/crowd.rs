@@ -139,7 +139,9 @@ impl Crowd {
             let Some(member) = self.members.get_mut(at) else { return heard };
             let Some(length) = member.receive(&mut buffer) else { return heard };
             heard = true;
-            let (Some(under), Some(bytes)) = (&member.under, buffer.get(..length)) else { continue };
+            let (Some(under), Some(bytes)) = (&member.under, buffer.get(..length)) else {
+                continue;
+            };
             match member.session.receive(&under.transaction, bytes) {
                 Progress::Unrelated | Progress::Distrusted => {}
                 Progress::Retry(_) => self.begin(at),

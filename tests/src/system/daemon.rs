@@ -67,11 +67,23 @@ impl Daemon {
     /// # Panics
     /// When it does not end.
     pub fn refused(toml: &str, arguments: &[&str]) -> Finished {
+        Self::ends(toml, arguments, START)
+    }
+
+    /// Runs it with a configuration file until it ends by itself, which may take this long.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn refused_after(toml: &str, limit: Duration) -> Finished {
+        Self::ends(toml, &[], limit)
+    }
+
+    fn ends(toml: &str, arguments: &[&str], limit: Duration) -> Finished {
         let directory = TempDir::new().expect("a temporary directory can be made");
         fs::write(directory.path().join("turnserver.toml"), toml).expect("a file can be written");
         let mut command = Self::command();
         command.args(["--config", "turnserver.toml"]).args(arguments);
-        let finished = Running::start_in(directory, &mut command).finish(START);
+        let finished = Running::start_in(directory, &mut command).finish(limit);
         assert!(!finished.timed_out, "it runs: {}", finished.output);
         finished
     }
@@ -92,17 +104,14 @@ impl Daemon {
         self.process.output()
     }
 
-    /// Memory that is its own and resident now, in bytes.
-    ///
-    /// # Panics
-    /// When the kernel does not tell.
+    /// Memory of its that is resident now, in bytes.
     pub fn resident(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.process.id());
-        let status = fs::read_to_string(path).expect("the kernel tells of a process");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        let kibibytes: u64 = kibibytes.and_then(|number| number.parse().ok()).expect("a number");
-        kibibytes * 1_024
+        1_024 * self.figure("status", "VmRSS:")
+    }
+
+    /// How many descriptors it may have open.
+    pub fn descriptors(&self) -> u64 {
+        self.figure("limits", "Max open files")
     }
 
     /// Sends a signal by name and waits for the end.
@@ -117,6 +126,15 @@ impl Daemon {
         let output = self.process.output();
         let status = status.unwrap_or_else(|| panic!("it does not end at SIG{signal}: {output}"));
         Stopped { exit: status.code(), took, counters: counters(&output), output }
+    }
+
+    /// The first number of a line of `/proc`.
+    fn figure(&self, file: &str, line: &str) -> u64 {
+        let path = format!("/proc/{}/{file}", self.process.id());
+        let text = fs::read_to_string(path).expect("the kernel tells of a process");
+        let rest = text.lines().find_map(|found| found.strip_prefix(line)).expect("a known line");
+        let number = rest.split_whitespace().next().expect("a number");
+        number.parse().unwrap_or_else(|error| panic!("{line} {number}: {error}"))
     }
 
     fn start(process: Running) -> Self {

@@ -37,7 +37,7 @@ pub fn inside(test: &str, commands: &[&str], body: impl FnOnce()) {
     command.args(["sh", "-c", &script.join("\n")]).arg(binary);
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
     let inner = Running::start(command.env(INSIDE, test)).finish(LIMIT);
-    print!("{}", inner.output);
+    eprint!("{}", inner.output);
     assert!(!inner.timed_out, "{test} hangs in its network namespace");
     assert!(
         inner.exit == Some(0) && inner.output.contains("test result: ok. 1 passed"),

@@ -49,22 +49,22 @@ pub(crate) fn allocate(
     message: &Message<'_>,
 ) -> Result<Wanted, Reject> {
     let client = link.tuple.client;
-    // RFC 8656 section 21.4: tunnels MUST NOT be relayed for. [T14]
+    // [T14] RFC 8656 section 21.4: tunnels MUST NOT be relayed for.
     if is_tunnelled(client.ip()) || is_own_relay(settings, shared, link) {
         return Err(Reject::Forbidden);
     }
-    // Check 3. [T2]
+    // [T2] Check 3.
     match message.get::<RequestedTransport>()?.ok_or(Reject::BadRequest)? {
         RequestedTransport::UDP => {}
         RequestedTransport { .. } => return Err(Reject::UnsupportedTransport),
     }
-    // Check 4: DONT-FRAGMENT is supported. [T3]
+    // [T3] Check 4: DONT-FRAGMENT is supported.
     let token = message.get::<ReservationToken>()?;
     let even = message.get::<EvenPort>()?;
     let requested = message
         .get::<RequestedAddressFamily>()
         .map_err(|error| match error {
-            // Check 7: a family that nobody knows is one that we do not support. [T6]
+            // [T6] Check 7: a family that nobody knows is one that we do not support.
             AttributeError::UnknownFamily => Reject::FamilyNotSupported,
             AttributeError::Length
             | AttributeError::TooLong
@@ -75,7 +75,7 @@ pub(crate) fn allocate(
     let additional = message.get::<AdditionalAddressFamily>()?.map(|family| family.0);
     let lifetime =
         message.get::<Lifetime>()?.map(|lifetime| Duration::from_secs(lifetime.0.into()));
-    // Check 5. [T4]
+    // [T4] Check 5.
     if let Some(token) = token {
         return if even.is_some() || requested.is_some() || additional.is_some() {
             Err(Reject::BadRequest)
@@ -84,7 +84,7 @@ pub(crate) fn allocate(
         };
     }
     let reserve = even.is_some_and(|even| even.reserve);
-    // Checks 6, 8 and 9. [T5]
+    // [T5] Checks 6, 8 and 9.
     if additional.is_some()
         && (requested.is_some() || reserve || additional == Some(AddressFamily::Ipv4))
     {
@@ -110,6 +110,7 @@ fn one_family(
     requested: Option<AddressFamily>,
 ) -> Result<AddressFamily, Reject> {
     let relay = &settings.relay;
+    // [T6]
     let family = requested.unwrap_or_else(|| match relay.default_family {
         // Deviates from the RFC's IPv4 where none can be had.
         DefaultFamily::Unwritten if !relay.has(AddressFamily::Ipv4) => AddressFamily::Ipv6,
@@ -130,6 +131,7 @@ fn both_families(
     if have.is_empty() {
         return Err(Reject::InsufficientCapacity);
     }
+    // [T7]
     let missing =
         lack.first().map(|family| unavailable(*family, StatusCode::ADDRESS_FAMILY_NOT_SUPPORTED));
     Ok((have, missing))
@@ -145,5 +147,6 @@ fn is_own_relay(settings: &Settings, shared: &Shared, link: &Link) -> bool {
     let client = link.tuple.client;
     relay_address(&settings.relay.addresses, client.ip())
         .and_then(|address| shared.ports(address))
+        // [H7]
         .is_some_and(|ports| ports.live(client.port()).is_some())
 }

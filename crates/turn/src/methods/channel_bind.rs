@@ -23,11 +23,11 @@ pub(crate) fn channel_bind(
     key: AllocationKey,
     request: &Authenticated<'_>,
 ) -> Result<Reply, Reject> {
-    // RFC 8656 section 12.2: both attributes, the number in 0x4000-0x4FFF. [C1] [C2]
+    // [C1, C2] RFC 8656 section 12.2: both attributes, the number in 0x4000-0x4FFF.
     let number = request.message().get::<ChannelNumberAttribute>()?.ok_or(Reject::BadRequest)?;
     let number = settings.relay.channels.number(number.0).ok_or(Reject::BadRequest)?;
     let peer = request.message().get::<XorPeerAddress>()?.ok_or(Reject::BadRequest)?.0;
-    // Nobody receives on port 0, and the kernel would refuse to send. [C2]
+    // [C2] Nobody receives on port 0, and the kernel would refuse to send.
     if peer.port() == 0 {
         return Err(Reject::BadRequest);
     }
@@ -55,6 +55,7 @@ pub(crate) fn channel_bind(
     }
     let permissions = &allocation.permissions;
     allocation
+        // [H22]
         .fan_out
         .admit(peer, limits, now.mono, |address| permissions.is_live(address, now.mono))
         .map_err(|too_many| match too_many {

@@ -27,7 +27,7 @@ pub(crate) fn create_permission(
     let allocation = table.get_mut(key).ok_or(Reject::AllocationMismatch)?;
     let mut peers = ArrayVec::<IpAddr, MAX_ATTRIBUTES>::new();
     for peer in request.message().all::<XorPeerAddress>() {
-        // Ports are ignored, 0 included. [P1]
+        // [P1] Ports are ignored, 0 included.
         let peer = peer?.0.ip();
         if allocation.relays.of(AddressFamily::of_ip(&peer)).is_none() {
             return Err(Reject::FamilyMismatch);
@@ -50,6 +50,7 @@ pub(crate) fn create_permission(
     ) {
         return Err(Reject::Full("permissions_per_allocation"));
     }
+    // [P3] Nothing is installed before every peer has passed.
     for peer in peers {
         allocation.permissions.install(peer, now.mono);
     }

@@ -32,7 +32,7 @@ pub(crate) fn refresh(
         .message()
         .get::<RequestedAddressFamily>()
         .map_err(|error| match error {
-            // A family that nobody knows is not the allocation's. [T16]
+            // [T16] A family that nobody knows is not the allocation's.
             AttributeError::UnknownFamily => Reject::FamilyMismatch,
             AttributeError::Length
             | AttributeError::TooLong
@@ -48,9 +48,10 @@ pub(crate) fn refresh(
     };
     for relay in relays.into_iter().flatten() {
         if lifetime.is_zero() {
-            // RFC 8656 section 8.2: the allocation is deleted at once. [T15]
+            // [T15] RFC 8656 section 8.2: the allocation is deleted at once.
             table.close_relay(relay, now.mono, EndReason::Deleted, outbox);
         } else {
+            // [T17] Nothing else moves an expiry.
             table.set_expiry(relay, now.mono + lifetime);
         }
     }
@@ -66,6 +67,7 @@ fn selected(
         None => Ok([relays.ipv4, relays.ipv6]),
         Some(family) => match relays.of(family) {
             Some(relay) => Ok([Some(relay), None]),
+            // [T16]
             None => Err(Reject::FamilyMismatch),
         },
     }

@@ -32,11 +32,12 @@ pub(crate) fn send(
     key: AllocationKey,
     message: &Message<'_>,
 ) -> Result<Outgoing, DropReason> {
-    // RFC 8489 section 6.3.2: an indication with unknown comprehension-required
-    // attributes is discarded. [S5]
+    // [S5] RFC 8489 section 6.3.2: an indication with unknown comprehension-required attributes is
+    // discarded.
     if message.unknown_required().next().is_some() {
         return Err(DropReason::Unexpected);
     }
+    // [P5]
     let peer = message.get::<XorPeerAddress>().ok().flatten().ok_or(DropReason::Malformed)?.0;
     let payload = message.data_range().ok_or(DropReason::Malformed)?;
     if peer.port() == 0 {
@@ -44,6 +45,7 @@ pub(crate) fn send(
     }
     let allocation = table.get_mut(key).ok_or(DropReason::NoAllocation)?;
     if !allocation.permissions.is_live(peer.ip(), now.mono) {
+        // [P5]
         return Err(DropReason::NoPermission);
     }
     // [P6]
@@ -53,10 +55,11 @@ pub(crate) fn send(
         .map_err(|_| DropReason::PeerDenied)?;
     let permissions = &allocation.permissions;
     allocation
+        // [H22]
         .fan_out
         .admit(peer, &settings.limits, now.mono, |address| permissions.is_live(address, now.mono))
         .map_err(|_| DropReason::NewPeers)?;
-    // RFC 8656 section 14: DONT-FRAGMENT has no meaning across families. [I3]
+    // [I3] RFC 8656 section 14: DONT-FRAGMENT has no meaning across families.
     let client = AddressFamily::of(&allocation.link.tuple.client);
     let family = AddressFamily::of(&peer);
     let dont_fragment = message.has(DontFragment::TYPE) && client == family;
