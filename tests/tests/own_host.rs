@@ -3,11 +3,7 @@
 //!
 //! Each test runs in a network namespace where *every* address is one of this machine, so that
 //! whatever passes the peer policy reaches a canary.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

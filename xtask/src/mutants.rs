@@ -42,6 +42,7 @@ pub(crate) fn run() -> Result<()> {
     // The tests have just passed unmutated; again would cost the whole run.
     command.args(["--baseline", "skip", "--timeout", "120"]);
     command.args(["--output", "target", "--re", &wanted.join("|")]);
+    command.args(files.iter().flat_map(|file| ["--file", file.path.as_str()]));
     // Every mutant runs the model too: a few of its runs are enough here.
     command.env("PROPTEST_CASES", "16");
     // Its exit code says "some survived", which the figures below judge.
