@@ -78,6 +78,10 @@ impl Channels {
             return;
         }
         self.entries.retain(|channel| channel.expires_at > now);
+        if self.entries.capacity() == 0 {
+            // Most allocations have one: a Vec would begin with four.
+            self.entries.reserve_exact(1);
+        }
         self.entries.push(Channel { number, peer, target, expires_at });
     }
 

@@ -33,6 +33,10 @@ impl Permissions {
             return;
         }
         self.entries.retain(|entry| entry.expires_at > now);
+        if self.entries.capacity() == 0 {
+            // Most allocations have one: a Vec would begin with four.
+            self.entries.reserve_exact(1);
+        }
         self.entries.push(Permission { peer, expires_at });
     }
 

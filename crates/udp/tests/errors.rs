@@ -133,7 +133,8 @@ fn enter_network_with_mtu(mtu: u32) {
     assert_eq!(made, 0, "a network namespace takes root: sudo -E cargo xtask test");
     let mut command = Command::new("ip");
     command.args(["link", "set", "lo", "mtu", &mtu.to_string(), "up"]);
-    let status = command.status().expect("apt-get install iproute2");
+    let status =
+        command.status().unwrap_or_else(|error| panic!("{error}; run: apt-get install iproute2"));
     assert!(status.success(), "{command:?}");
 }
 

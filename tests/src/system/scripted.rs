@@ -1,8 +1,9 @@
 //! Our server in the test's own process, with a journal, and scripted clients of it.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use turn_client::{AllocateOptions, Allocation, Client, Credentials};
 use turn_codec::{ChannelNumber, Method};
@@ -113,13 +114,26 @@ pub fn user() -> Credentials {
     Credentials::password("ann", "secret")
 }
 
-/// A client of a server on an address of this machine, which sends from that address.
+/// A client of a server on an address of this machine, which sends from that address. Its 5-tuple
+/// is one that no client of this process has had: the kernel may give the port of a client that is
+/// gone to the next, and the server still holds what the first one allocated.
 ///
 /// # Panics
 /// When it cannot be bound.
 pub fn connect(server: SocketAddr, credentials: Credentials) -> Client {
+    static USED: Mutex<BTreeSet<(SocketAddr, SocketAddr)>> = Mutex::new(BTreeSet::new());
     let local = SocketAddr::new(server.ip(), 0);
-    Client::connect(local, server, credentials).expect("a client can be bound")
+    // Held until a new one is found, so that none comes twice.
+    let mut passed_over = Vec::new();
+    loop {
+        let client = Client::connect(local, server, credentials.clone());
+        let client = client.expect("a client can be bound");
+        let local = client.local_addr().expect("it is bound");
+        if USED.lock().unwrap_or_else(PoisonError::into_inner).insert((local, server)) {
+            return client;
+        }
+        passed_over.push(client);
+    }
 }
 
 /// A client of [`user`] with a plain allocation.
