@@ -21,7 +21,9 @@ fn chromium_data_channel_carries_a_mebibyte_each_way_unchanged() {
     report.expect_same_hashes();
     let all = u64::from(MEBIBYTE);
     for side in report.sides() {
-        assert!(side.bytes_received > all && side.bytes_sent > all, "{report:#?}");
+        // What getStats tells of bytes lags behind the data channel.
+        assert!(side.bytes_received > 0 && side.bytes_sent > 0, "{report:#?}");
+        assert_eq!(side.payload_received, all, "{report:#?}");
         let selected = side.selected.as_ref().and_then(|pair| pair.local.relay_protocol.clone());
         assert_eq!(selected.as_deref(), Some("udp"), "{report:#?}");
     }

@@ -116,8 +116,7 @@ mod tests {
 
     #[test]
     fn tags_are_read_one_or_many_on_a_line() {
-        let source =
-            "x(); // [S7] first\n// [S8, A10b]\n// why. [S9] [H8]\n// [no row]\n/// [`S1`]\n//! [S2]";
+        let source = "x(); // [S7] first\n// [S8, A10b]\n// why. [S9] [H8]\n// [no row]\n/// [`S1`]\n//! [S2]";
         let found: Vec<_> = tags(source);
         let expected = [(1, "S7"), (2, "S8"), (2, "A10b"), (3, "S9"), (3, "H8")];
         assert_eq!(found, expected.map(|(line, row)| (line, row.to_owned())));

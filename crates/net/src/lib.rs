@@ -11,7 +11,7 @@
 //!   └────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! The three tasks share a [`core`] that none of them holds across an await.
+//! The three tasks share a core that none of them holds across an await.
 //! Nothing here knows a STUN method: what a message means is the engine's.
 
 #![forbid(unsafe_code)]
