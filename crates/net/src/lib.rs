@@ -33,3 +33,9 @@ mod shard;
 pub use fleet::{Fleet, FleetError, Observer, Plan, RelayPlan};
 pub use listener::{ListenError, ListenPlan};
 pub use net_counters::NetCounters;
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+mod readme {
+    #![doc = include_str!("../README.md")]
+}

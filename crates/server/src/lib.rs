@@ -11,3 +11,9 @@ pub mod relay_addresses;
 pub mod server;
 pub mod state;
 pub mod surroundings;
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+mod readme {
+    #![doc = include_str!("../README.md")]
+}

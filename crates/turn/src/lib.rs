@@ -82,3 +82,9 @@ pub use rate::{Bandwidth, Rate};
 pub use settings::{DefaultFamily, Limits, PerUser, RelaySettings, Settings};
 pub use shared::Shared;
 pub use time::Now;
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+mod readme {
+    #![doc = include_str!("../README.md")]
+}

@@ -70,6 +70,20 @@ impl Reject {
     }
 }
 
+impl Reject {
+    /// A malformed REQUESTED-ADDRESS-FAMILY: `unknown` where it names a family
+    /// that nobody knows.
+    pub(crate) fn of_family(error: AttributeError, unknown: Self) -> Self {
+        match error {
+            AttributeError::UnknownFamily => unknown,
+            AttributeError::Length
+            | AttributeError::TooLong
+            | AttributeError::NotUtf8
+            | AttributeError::OutOfRange => Self::BadRequest,
+        }
+    }
+}
+
 impl From<AttributeError> for Reject {
     fn from(_: AttributeError) -> Self {
         Self::BadRequest

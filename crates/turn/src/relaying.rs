@@ -6,9 +6,12 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::time::Instant;
 
 use turn_codec::{AddressFamily, ChannelData, TransactionId, data_indication_head};
 
+use crate::allocation::Allocation;
+use crate::buckets::Buckets;
 use crate::counters::Counters;
 use crate::id::{AllocationKey, RelayId, ShardId};
 use crate::link::FiveTuple;
@@ -16,7 +19,7 @@ use crate::meter::Direction;
 use crate::methods::send::Outgoing;
 use crate::outcome::{DropReason, Prefix, Relayed, Route};
 use crate::peer_policy::Target;
-use crate::settings::Settings;
+use crate::settings::{Limits, Settings};
 use crate::shared::Shared;
 use crate::table::Allocations;
 use crate::time::Now;
@@ -87,27 +90,9 @@ impl Relaying<'_> {
             .ok_or(DropReason::Stale)?;
         let from = relay.advertised;
         let way = self.way(target, peer)?;
-        let allocation = self.table.get_mut(key).ok_or(DropReason::NoAllocation)?;
-        if let Some(meter) = &mut allocation.meter {
-            let account = allocation.owner.account.hash;
-            meter
-                .admit(
-                    Direction::Up,
-                    payload.len(),
-                    account,
-                    &self.settings.limits,
-                    &self.shared.buckets,
-                    now.mono,
-                )
-                .map_err(|limit| {
-                    self.refused_by.get_or_insert(limit);
-                    DropReason::Bandwidth
-                })?;
-        }
-        allocation.traffic.up_packets += 1;
-        allocation.traffic.up_bytes += payload.len() as u64;
-        self.counters.relayed_up.add(1);
-        self.counters.relayed_up_bytes.add(payload.len() as u64);
+        let (table, toll) = self.toll(now);
+        let allocation = table.get_mut(key).ok_or(DropReason::NoAllocation)?;
+        toll.take(allocation, Direction::Up, payload.len())?;
         match way {
             Way::Inside(shard, to) => self.toward_relay(now, shard, to, from, payload),
             Way::Outside(peer) => {
@@ -115,6 +100,18 @@ impl Relaying<'_> {
                 Ok(Relayed { route, prefix: Prefix::EMPTY, payload, padding: 0, dont_fragment })
             }
         }
+    }
+
+    /// The table, and beside it what payload has to pass.
+    fn toll(&mut self, now: Now) -> (&mut Allocations, Toll<'_>) {
+        let toll = Toll {
+            limits: &self.settings.limits,
+            buckets: &self.shared.buckets,
+            counters: self.counters,
+            refused_by: &mut *self.refused_by,
+            now: now.mono,
+        };
+        (&mut *self.table, toll)
     }
 
     fn way(&self, target: Target, peer: SocketAddr) -> Result<Way, DropReason> {
@@ -164,40 +161,23 @@ impl Relaying<'_> {
         peer: SocketAddr,
         payload: Range<usize>,
     ) -> Result<Relayed, DropReason> {
-        let (_, allocation) =
-            self.table.relay_and_allocation(to, now.mono).ok_or(DropReason::Stale)?;
+        let settings = self.settings;
+        let (table, toll) = self.toll(now);
+        let (_, allocation) = table.relay_and_allocation(to, now.mono).ok_or(DropReason::Stale)?;
         // [P4] A permission first, even where a channel is bound.
         let peer = if allocation.permissions.is_live(peer.ip(), now.mono) {
             peer
         } else {
             // What an own service answers is shown as it was addressed.
-            advertised(self.settings, peer)
+            advertised(settings, peer)
                 .filter(|peer| allocation.permissions.is_live(peer.ip(), now.mono))
                 .ok_or(DropReason::NoPermission)?
         };
-        if let Some(meter) = &mut allocation.meter {
-            let account = allocation.owner.account.hash;
-            meter
-                .admit(
-                    Direction::Down,
-                    payload.len(),
-                    account,
-                    &self.settings.limits,
-                    &self.shared.buckets,
-                    now.mono,
-                )
-                .map_err(|limit| {
-                    self.refused_by.get_or_insert(limit);
-                    DropReason::Bandwidth
-                })?;
-        }
-        allocation.traffic.down_packets += 1;
-        allocation.traffic.down_bytes += payload.len() as u64;
-        self.counters.relayed_down.add(1);
-        self.counters.relayed_down_bytes.add(payload.len() as u64);
+        toll.take(allocation, Direction::Down, payload.len())?;
         let link = allocation.link;
+        let number = allocation.channels.number(peer, now.mono);
         // [C8] RFC 8656 section 12.5: a bound peer's data MUST go by its channel.
-        let (prefix, padding) = match allocation.channels.number(peer, now.mono) {
+        let (prefix, padding) = match number {
             Some(number) => {
                 let len = u16::try_from(payload.len()).map_err(|_| DropReason::Malformed)?;
                 // [C7]
@@ -209,6 +189,54 @@ impl Relaying<'_> {
         };
         let route = Route::Client { link: link.id, to: link.tuple.client, from: link.tuple.server };
         Ok(Relayed { route, prefix, payload, padding, dont_fragment: false })
+    }
+}
+
+/// What payload passes before it leaves: bandwidth limits, then the counts.
+struct Toll<'t> {
+    limits: &'t Limits,
+    buckets: &'t Buckets,
+    counters: &'t Counters,
+    refused_by: &'t mut Option<&'static str>,
+    now: Instant,
+}
+
+impl Toll<'_> {
+    fn take(
+        self,
+        allocation: &mut Allocation,
+        direction: Direction,
+        bytes: usize,
+    ) -> Result<(), DropReason> {
+        if let Some(meter) = &mut allocation.meter {
+            let account = allocation.owner.account.hash;
+            let admitted =
+                meter.admit(direction, bytes, account, self.limits, self.buckets, self.now);
+            if let Err(limit) = admitted {
+                self.refused_by.get_or_insert(limit);
+                return Err(DropReason::Bandwidth);
+            }
+        }
+        let (traffic, counters) = (&mut allocation.traffic, self.counters);
+        let (packets, payload, relayed, relayed_bytes) = match direction {
+            Direction::Up => (
+                &mut traffic.up_packets,
+                &mut traffic.up_bytes,
+                &counters.relayed_up,
+                &counters.relayed_up_bytes,
+            ),
+            Direction::Down => (
+                &mut traffic.down_packets,
+                &mut traffic.down_bytes,
+                &counters.relayed_down,
+                &counters.relayed_down_bytes,
+            ),
+        };
+        *packets += 1;
+        *payload += bytes as u64;
+        relayed.add(1);
+        relayed_bytes.add(bytes as u64);
+        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ use turn_codec::attribute::{
     AdditionalAddressFamily, AddressErrorCode, EvenPort, Lifetime, RequestedAddressFamily,
     RequestedTransport, ReservationToken,
 };
-use turn_codec::{AddressFamily, AttributeError, Message, StatusCode};
+use turn_codec::{AddressFamily, Message, StatusCode};
 
 use crate::link::Link;
 use crate::peer_policy::relay_address;
@@ -63,14 +63,8 @@ pub(crate) fn allocate(
     let even = message.get::<EvenPort>()?;
     let requested = message
         .get::<RequestedAddressFamily>()
-        .map_err(|error| match error {
-            // [T6] Check 7: a family that nobody knows is one that we do not support.
-            AttributeError::UnknownFamily => Reject::FamilyNotSupported,
-            AttributeError::Length
-            | AttributeError::TooLong
-            | AttributeError::NotUtf8
-            | AttributeError::OutOfRange => Reject::BadRequest,
-        })?
+        // [T6] Check 7: a family that nobody knows is one that we do not support.
+        .map_err(|error| Reject::of_family(error, Reject::FamilyNotSupported))?
         .map(|family| family.0);
     let additional = message.get::<AdditionalAddressFamily>()?.map(|family| family.0);
     let lifetime =

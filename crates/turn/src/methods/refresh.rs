@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
+use turn_codec::AddressFamily;
 use turn_codec::attribute::{Lifetime, RequestedAddressFamily};
-use turn_codec::{AddressFamily, AttributeError};
 
 use crate::action::{EndReason, Outbox};
 use crate::gate::Authenticated;
@@ -31,14 +31,8 @@ pub(crate) fn refresh(
     let family = request
         .message()
         .get::<RequestedAddressFamily>()
-        .map_err(|error| match error {
-            // [T16] A family that nobody knows is not the allocation's.
-            AttributeError::UnknownFamily => Reject::FamilyMismatch,
-            AttributeError::Length
-            | AttributeError::TooLong
-            | AttributeError::NotUtf8
-            | AttributeError::OutOfRange => Reject::BadRequest,
-        })?
+        // [T16] A family that nobody knows is not the allocation's.
+        .map_err(|error| Reject::of_family(error, Reject::FamilyMismatch))?
         .map(|family| family.0);
     let allocation = table.get(key).ok_or(Reject::AllocationMismatch)?;
     let relays = selected(allocation.relays, family)?;
