@@ -48,6 +48,9 @@ impl Server {
         for notice in &relay.notices {
             say(*notice);
         }
+        if origin == Origin::File {
+            say_who_is_waited_for(config, &surroundings);
+        }
         let plan = plan(config, origin, &surroundings, &relay, trial, observer)?;
         let fleet = Fleet::start(plan)?;
         let banner = banner(config, &fleet, &relay, trial);
@@ -112,6 +115,17 @@ fn check_descriptors(config: &Config) {
         ),
         Ok(_) => {}
         Err(error) => warn!(%error, "cannot raise the number of file descriptors"),
+    }
+}
+
+/// A configured address that no interface has yet keeps the start waiting.
+fn say_who_is_waited_for(config: &Config, surroundings: &Surroundings) {
+    let present = surroundings.bindable();
+    for listen in &config.listen {
+        let address = listen.address.ip();
+        if !address.is_unspecified() && !address.is_loopback() && !present.contains(&address) {
+            warn!(%address, "no interface has this [[listen]] address yet; waiting for it for up to 30 s");
+        }
     }
 }
 
