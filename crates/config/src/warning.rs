@@ -19,6 +19,9 @@ impl fmt::Display for Warning {
     }
 }
 
+/// Bytes of a shared secret that may be called unguessable: 128 bits at best.
+const LEAST_SECRET: usize = 16;
+
 impl Config {
     /// What an operator should know about this policy at every start.
     ///
@@ -45,6 +48,12 @@ impl Config {
             "no users and no secrets: the server answers STUN only and relays nothing",
             "add auth.users or auth.secrets to relay",
         );
+        // [H24] One captured request is enough to try every short secret at home.
+        warn(
+            self.auth.secrets.iter().any(|secret| secret.reveal().len() < LEAST_SECRET),
+            "a shared secret of fewer than 16 characters can be guessed from one captured request",
+            "make a longer one: openssl rand -base64 32",
+        );
         warnings
     }
 }
@@ -58,11 +67,20 @@ mod tests {
     fn each_dangerous_switch_is_warned_of() {
         let mut config = Config::default();
         assert!(config.warnings().iter().any(|warning| warning.message.contains("STUN only")));
-        config.auth.secrets.push(Secret::new("s"));
+        config.auth.secrets.push(Secret::new("0123456789abcdef"));
         assert_eq!(config.warnings(), []);
         config.auth.anonymous = true;
         config.lab.loopback_peers = true;
         let text = config.warnings().iter().map(Warning::to_string).collect::<String>();
         assert!(text.contains("OPEN RELAY") && text.contains("--allow-loopback-peers"));
+    }
+
+    #[test]
+    fn h24_secret_that_can_be_guessed_offline_is_warned_of_and_not_shown() {
+        let mut config = Config::default();
+        config.auth.secrets = ["0123456789abcdef", "hunter2"].map(Secret::new).to_vec();
+        let text = config.warnings().iter().map(Warning::to_string).collect::<String>();
+        assert!(text.contains("fewer than 16 characters"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
     }
 }
