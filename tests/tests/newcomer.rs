@@ -32,6 +32,9 @@ fn readme_command_prints_ice_servers_that_work() {
         let home = TempDir::new().unwrap();
         let server = start(home.path());
         let (username, credential) = turn_user(&server);
+        // The switch is announced, and nothing is said of users that are not missing.
+        assert!(server.output().contains("lab switch on"), "{}", server.output());
+        assert!(!server.output().contains("STUN only"), "{}", server.output());
         // The line of the README.
         let uclient = Uclient::new(SocketAddr::new(IPV4, 3478)).user(&username, &credential);
         let uclient = uclient.messages(1_000).clients(10).length(170).without_rtcp();

@@ -76,12 +76,7 @@ fn serve(config: &Config, origin: Origin, file_warnings: &[String]) -> Result<()
         Origin::Defaults => Some(trial_credentials()?),
         Origin::File => None,
     };
-    for warning in config.warnings() {
-        // With credentials of our own it does relay.
-        if trial.is_none() || config.lab.loopback_peers && warning.message.contains("loopback") {
-            warn!("{warning}");
-        }
-    }
+    announced(config, trial.as_ref()).warnings().iter().for_each(|warning| warn!("{warning}"));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -95,6 +90,13 @@ fn serve(config: &Config, origin: Origin, file_warnings: &[String]) -> Result<()
         .map_err(|error| format!("error: no signals: {error}"))?;
     info!(signal, "stopping");
     server.stop().map_err(|error| format!("error: a shard failed: {error}"))
+}
+
+/// The configuration as it will serve: with credentials of our own it does relay.
+fn announced(config: &Config, trial: Option<&TrialCredentials>) -> Config {
+    let mut announced = config.clone();
+    announced.auth.secrets.extend(trial.map(|trial| trial.secret.clone()));
+    announced
 }
 
 fn trial_credentials() -> Result<TrialCredentials, String> {
