@@ -1,5 +1,5 @@
 //! The built-in list of addresses that no stranger may reach through us
-//! (`security.md` 3a of the project's research; IANA special-purpose registries).
+//! (IANA special-purpose address registries; docs/architecture.md, "Who may be a peer").
 //!
 //! Geometry first: an IPv4 peer must be ordinary unicast, an IPv6 peer must lie
 //! inside 2000::/3. The exceptions below then take ranges out of that.

@@ -9,7 +9,7 @@
 //! Slots fill from the left until [`RecvBatch::clear`]; a [`Payload`] names a
 //! range of a slot and is good until then. Each slot holds the largest UDP
 //! datagram there is. One that did not fit all the same is counted and never
-//! seen (security.md P8).
+//! seen (row P8).
 
 use std::{io, mem, net::IpAddr, ops::Range, os::fd::AsRawFd, ptr};
 

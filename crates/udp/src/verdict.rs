@@ -1,4 +1,4 @@
-//! What an error of a socket means for its owner (security.md R10 to R12).
+//! What an error of a socket means for its owner.
 //!
 //! Two things are kept apart: what one peer, one route or one full queue did,
 //! which costs at most one datagram, and a socket that is of no use any more.

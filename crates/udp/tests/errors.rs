@@ -1,4 +1,4 @@
-//! Errors that peers and routes cause, for real (security.md R10, R11).
+//! Errors that peers and routes cause, for real.
 #![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 mod common;

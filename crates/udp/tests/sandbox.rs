@@ -1,4 +1,4 @@
-//! A sandbox that forbids `recvmmsg` and `sendmmsg` (security.md R26).
+//! A sandbox that forbids `recvmmsg` and `sendmmsg`.
 #![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 mod common;
