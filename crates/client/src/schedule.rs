@@ -1,11 +1,12 @@
 //! When a request is sent again, and when it is given up.
 //!
 //! Implements RFC 8489 section 6.2.1: after RTO, 2 RTO, 4 RTO ... until Rc requests are sent;
-//! the last one is given Rm times RTO.
+//! the last one is given Rm times RTO. Over a stream (section 6.2.2) the request is sent once, and
+//! waited for as long as all of that takes: Ti is 39.5 s by default.
 
 use std::time::Duration;
 
-/// The timing of one transaction over UDP.
+/// The timing of one transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
     /// RTO: the wait behind the first request.
@@ -37,6 +38,12 @@ impl Schedule {
             self.rto.saturating_mul(factor)
         })
     }
+
+    /// Returns how long all the waits take: Ti, where the request is sent only once.
+    #[must_use]
+    pub fn total(self) -> Duration {
+        self.waits().fold(Duration::ZERO, Duration::saturating_add)
+    }
 }
 
 impl Default for Schedule {
@@ -53,7 +60,7 @@ mod tests {
     fn rfc_schedule_sends_at_the_times_of_the_rfc() {
         let waits: Vec<_> = Schedule::RFC_8489.waits().map(|wait| wait.as_millis()).collect();
         assert_eq!(waits, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 8_000]);
-        assert_eq!(waits.iter().sum::<u128>(), 39_500);
+        assert_eq!(Schedule::RFC_8489.total(), Duration::from_millis(39_500));
     }
 
     #[test]
@@ -63,6 +70,6 @@ mod tests {
         let none = Schedule { requests: 0, ..Schedule::NEAR };
         assert_eq!(none.waits().count(), 1);
         let long = Schedule { rto: Duration::MAX, requests: 40, last: u32::MAX };
-        assert_eq!(long.waits().count(), 40);
+        assert_eq!((long.waits().count(), long.total()), (40, Duration::MAX));
     }
 }

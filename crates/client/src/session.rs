@@ -1,10 +1,11 @@
 //! What a client knows of its server, and what a response changes in it.
 //!
-//! Implements RFC 8489 sections 6.3.3, 6.3.4 and 9.2.5 over an unreliable transport: a response
-//! that is not proven is discarded as if it had never come, and the request is sent on.
+//! Implements RFC 8489 sections 6.3.3, 6.3.4 and 9.2.5. A response that is not proven is discarded;
+//! whether the transaction goes on (an unreliable transport) or ends there (a reliable one) is for
+//! the owner of the socket to say.
 //!
-//! No I/O and no clock: whoever owns the socket sends [`Transaction::bytes`], sends them again
-//! by a [`Schedule`](crate::Schedule), and gives every datagram to [`Session::receive`].
+//! No I/O and no clock: whoever owns the socket sends [`Transaction::bytes`], over UDP again and
+//! again by a [`Schedule`](crate::Schedule), and gives every message to [`Session::receive`].
 
 use std::sync::Arc;
 
@@ -24,8 +25,8 @@ use crate::{Error, Refusal};
 pub enum Progress<R> {
     /// Not a response to this request: perhaps data, see [`Incoming`](crate::Incoming).
     Unrelated,
-    /// A response that is not proven: wait on. Where nothing else comes, the result is
-    /// [`Error::BadIntegrity`] and not a timeout.
+    /// A response that is not proven. Over UDP: wait on, and where nothing else comes, the result
+    /// is [`Error::BadIntegrity`] and not a timeout. Over a stream it is the result at once.
     Distrusted,
     /// A 401 or 438 that the session has learned from: begin the operation again with a new
     /// transaction id. A server may do this for ever, so the caller counts.
@@ -58,6 +59,12 @@ impl Session {
             challenges: 0,
             stale_nonces: 0,
         })
+    }
+
+    /// Starts anew with the same credentials.
+    pub(crate) fn another(&self) -> Self {
+        let credentials = self.credentials.clone();
+        Self { credentials, challenge: None, challenges: 0, stale_nonces: 0 }
     }
 
     /// Begins an operation; `id` comes from a good random source. The request is signed once

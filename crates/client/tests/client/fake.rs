@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use turn_client::{Algorithms, Credentials, Integrity, Session};
 use turn_codec::attribute::{
-    ErrorCode, Lifetime, Nonce, PasswordAlgorithms, Realm, XorMappedAddress, XorRelayedAddress,
+    ConnectionId, Data, ErrorCode, Lifetime, Nonce, PasswordAlgorithms, Realm, XorMappedAddress,
+    XorPeerAddress, XorRelayedAddress,
 };
-use turn_codec::{Class, Message, MessageWriter, NoRoom, StatusCode, TransactionId};
+use turn_codec::{Class, Message, MessageWriter, Method, NoRoom, StatusCode, TransactionId};
 use turn_credentials::LongTermKey;
 
 pub(crate) const REALM: &str = "example.org";
@@ -21,7 +22,18 @@ pub(crate) const COOKIE_NONCE: &str = "obMatJos2wAAAnonce";
 /// Announces password algorithms.
 pub(crate) const ALGORITHMS_NONCE: &str = "obMatJos2gAAAnonce";
 pub(crate) const RELAYED: &str = "203.0.113.5:50000";
+pub(crate) const PEER: &str = "192.0.2.9:4000";
+/// What a Connect is answered with.
+pub(crate) const CONNECTION: ConnectionId = ConnectionId(0x01AB_CDEF);
 pub(crate) const MAPPED: &str = "192.0.2.1:3000";
+
+pub(crate) fn ann() -> Credentials {
+    Credentials::password("ann", "secret")
+}
+
+pub(crate) fn here() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 0).into()
+}
 
 pub(crate) fn session(algorithms: Algorithms) -> Session {
     Session::new(Credentials::password("ann", "secret").with(algorithms)).unwrap()
@@ -92,6 +104,59 @@ pub(crate) fn allocated(request: &[u8], key: Option<(&LongTermKey, Integrity)>) 
         writer.push(&Lifetime(600))?;
         writer.push(&XorMappedAddress(MAPPED.parse().unwrap()))
     })
+}
+
+/// A success response to a Binding.
+pub(crate) fn mapped(request: &[u8]) -> Vec<u8> {
+    respond(request, Class::Success, None, |writer| {
+        writer.push(&XorMappedAddress(MAPPED.parse().unwrap()))
+    })
+}
+
+/// What a server answers that wants MD5, and has no other nonce than `fresh`.
+pub(crate) fn turn(bytes: &[u8], fresh: &str) -> Vec<u8> {
+    let request = Message::parse(bytes).unwrap();
+    let key = md5();
+    let signer = Some((&key, Integrity::Sha1));
+    if !request.has_integrity() {
+        return unauthenticated(bytes);
+    }
+    assert_eq!(request.verify_integrity(key.as_bytes()), Ok(()));
+    let nonce = request.get::<Nonce<'_>>().unwrap().unwrap();
+    if nonce.0 != fresh {
+        return challenge(bytes, StatusCode::STALE_NONCE, fresh, None);
+    }
+    match request.method() {
+        Method::ALLOCATE => allocated(bytes, signer),
+        Method::CONNECT => {
+            respond(bytes, Class::Success, signer, |writer| writer.push(&CONNECTION))
+        }
+        Method::REFRESH => respond(bytes, Class::Success, signer, |writer| {
+            writer.push(&request.get::<Lifetime>().unwrap().unwrap())
+        }),
+        _ => respond(bytes, Class::Success, signer, |_| Ok(())),
+    }
+}
+
+pub(crate) fn data_indication(data: &[u8]) -> Vec<u8> {
+    indication(Method::DATA, |writer| writer.push(&Data(data)))
+}
+
+/// A peer has connected.
+pub(crate) fn connection_attempt(id: ConnectionId) -> Vec<u8> {
+    indication(Method::CONNECTION_ATTEMPT, |writer| writer.push(&id))
+}
+
+/// An indication about the peer.
+fn indication(
+    method: Method,
+    attributes: impl FnOnce(&mut MessageWriter<'_>) -> Result<(), NoRoom>,
+) -> Vec<u8> {
+    let mut buffer = [0; 256];
+    let mut writer = MessageWriter::new(&mut buffer, Class::Indication, method, id(0)).unwrap();
+    writer.push(&XorPeerAddress(PEER.parse().unwrap())).unwrap();
+    attributes(&mut writer).unwrap();
+    writer.finish().to_vec()
 }
 
 /// A thread that answers each datagram with those that a function makes of it.

@@ -1,23 +1,22 @@
 //! The blocking client on loopback.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use turn_client::{
-    AllocateOptions, Client, Credentials, Error, Incoming, Integrity, Origin, Received, Schedule,
+    AllocateOptions, Client, Credentials, Error, Incoming, Origin, Received, Schedule,
 };
-use turn_codec::attribute::{Data, Lifetime, Nonce, XorMappedAddress, XorPeerAddress};
-use turn_codec::{ChannelNumber, Class, Message, MessageWriter, Method, StatusCode};
+use turn_codec::attribute::{Data, XorPeerAddress};
+use turn_codec::{ChannelNumber, Class, Message, Method, StatusCode};
 
 use crate::fake::{
-    FakeServer, MAPPED, NONCE, RELAYED, allocated, challenge, error, id, md5, respond,
-    unauthenticated,
+    FakeServer, MAPPED, NONCE, PEER, RELAYED, allocated, ann, challenge, data_indication, error,
+    here, mapped, turn, unauthenticated,
 };
 
-const PEER: &str = "192.0.2.9:4000";
 const CHANNEL: ChannelNumber = ChannelNumber::MIN;
 const SECOND: Duration = Duration::from_secs(1);
 /// Three requests within 35 ms.
@@ -25,11 +24,7 @@ const QUICK: Schedule = Schedule { rto: Duration::from_millis(5), requests: 3, l
 
 #[test]
 fn binding_tells_the_mapped_address() {
-    let server = FakeServer::start(|request| {
-        vec![respond(request, Class::Success, None, |writer| {
-            writer.push(&XorMappedAddress(MAPPED.parse().unwrap()))
-        })]
-    });
+    let server = FakeServer::start(|request| vec![mapped(request)]);
     let mut client = server.client(Credentials::anonymous());
     assert_eq!(client.binding().unwrap(), MAPPED.parse().unwrap());
     assert_eq!(client.raw().server_addr().unwrap(), server.address);
@@ -71,9 +66,7 @@ fn lost_requests_are_sent_again_unchanged() {
         }
         Some(first) => {
             assert_eq!(first, request);
-            vec![respond(request, Class::Success, None, |writer| {
-                writer.push(&XorMappedAddress(MAPPED.parse().unwrap()))
-            })]
+            vec![mapped(request)]
         }
     });
     let mut client = server.client(Credentials::anonymous());
@@ -140,10 +133,7 @@ fn forged_response_does_not_hide_the_true_one() {
 #[test]
 fn data_during_an_operation_is_kept_in_order() {
     let server = FakeServer::start(|request| {
-        let mapped = respond(request, Class::Success, None, |writer| {
-            writer.push(&XorMappedAddress(MAPPED.parse().unwrap()))
-        });
-        vec![b"\x40\x00\x00\x03one".to_vec(), data_indication(b"two"), mapped]
+        vec![b"\x40\x00\x00\x03one".to_vec(), data_indication(b"two"), mapped(request)]
     });
     let mut client = server.client(ann());
     client.binding().unwrap();
@@ -192,43 +182,4 @@ fn credentials_that_cannot_be_prepared_are_invalid_input() {
     let credentials = Credentials::password("an\0n", "secret");
     let error = Client::connect(here(), here(), credentials).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-}
-
-/// A server that wants MD5, and has no other nonce than `fresh`.
-fn turn(bytes: &[u8], fresh: &str) -> Vec<u8> {
-    let request = Message::parse(bytes).unwrap();
-    let key = md5();
-    let signer = Some((&key, Integrity::Sha1));
-    if !request.has_integrity() {
-        return unauthenticated(bytes);
-    }
-    assert_eq!(request.verify_integrity(key.as_bytes()), Ok(()));
-    let nonce = request.get::<Nonce<'_>>().unwrap().unwrap();
-    if nonce.0 != fresh {
-        return challenge(bytes, StatusCode::STALE_NONCE, fresh, None);
-    }
-    match request.method() {
-        Method::ALLOCATE => allocated(bytes, signer),
-        Method::REFRESH => respond(bytes, Class::Success, signer, |writer| {
-            writer.push(&request.get::<Lifetime>().unwrap().unwrap())
-        }),
-        _ => respond(bytes, Class::Success, signer, |_| Ok(())),
-    }
-}
-
-fn data_indication(data: &[u8]) -> Vec<u8> {
-    let mut buffer = [0; 256];
-    let mut writer =
-        MessageWriter::new(&mut buffer, Class::Indication, Method::DATA, id(0)).unwrap();
-    writer.push(&XorPeerAddress(PEER.parse().unwrap())).unwrap();
-    writer.push(&Data(data)).unwrap();
-    writer.finish().to_vec()
-}
-
-fn ann() -> Credentials {
-    Credentials::password("ann", "secret")
-}
-
-fn here() -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, 0).into()
 }
