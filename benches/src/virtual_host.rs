@@ -221,7 +221,15 @@ impl VirtualHost {
                 Some(Action::ClaimReservation { ticket, .. }) => {
                     (ticket, Completion::Claimed(None))
                 }
-                Some(Action::CloseRelay(_) | Action::Report(_)) => continue,
+                // Nothing here is asked over TCP.
+                Some(
+                    Action::CloseRelay(_)
+                    | Action::ConnectPeer { .. }
+                    | Action::Splice { .. }
+                    | Action::ClosePeer(_)
+                    | Action::HandOver { .. }
+                    | Action::Report(_),
+                ) => continue,
             };
             let (ticket, done) = opened;
             self.engine.complete(self.now, ticket, done);

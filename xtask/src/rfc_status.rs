@@ -135,9 +135,9 @@ impl Status {
         let page = format!(
             "# RFC status\n\n\
              Written by `cargo xtask test` from [rfc-rows.toml](rfc-rows.toml) and the tests that \
-             ran; not by hand.\nS to N are requirements, H are hazards. A check in the code carries \
-             its row as `// [S7]`, a test bears it in\nits name. What is missing is an RFC-GAP with \
-             its reason.\n\n{summary}.\n\n\
+             ran; not by hand.\nS to N are requirements, H are hazards, R are reliability \
+             targets. A check in the code carries\nits row as `// [S7]`, a test bears it in its \
+             name. What is missing is an RFC-GAP with its\nreason.\n\n{summary}.\n\n\
              | Row | Requirement | Source | Check in | Kept by |\n|---|---|---|---|---|\n{table}"
         );
         Self { page, summary, missing, untagged }
@@ -162,7 +162,7 @@ fn leading_ids(segment: &str) -> impl Iterator<Item = &str> {
 
 /// A letter of a row, digits, and perhaps one more letter.
 fn is_id(word: &str) -> bool {
-    let Some(number) = word.strip_prefix(|letter| "satpcixmonh".contains(letter)) else {
+    let Some(number) = word.strip_prefix(|letter| "satpcixmonhr".contains(letter)) else {
         return false;
     };
     let number = number.strip_suffix(|letter: char| letter.is_ascii_lowercase()).unwrap_or(number);
@@ -205,7 +205,11 @@ mod tests {
     fn the_committed_rows_parse() -> Result<()> {
         let rows = Rows::read()?;
         assert!(rows.row.iter().all(|row| is_id(&row.id.to_lowercase()) && !row.text.is_empty()));
-        assert!(["S1", "A10b", "T17", "P8", "C9", "I3", "H35"].iter().all(|id| rows.contains(id)));
+        assert!(
+            ["S1", "A10b", "T17", "P8", "C9", "I3", "H35", "R17"]
+                .iter()
+                .all(|id| rows.contains(id))
+        );
         Ok(())
     }
 

@@ -8,7 +8,12 @@ use crate::command::{cargo, find, output, program, root, run, succeeds};
 use crate::foreign;
 
 /// Debian packages by the program that proves them.
-const PACKAGES: &[(&str, &str)] = &[("ip", "iproute2"), ("chromium", "chromium")];
+const PACKAGES: &[(&str, &str)] = &[
+    ("ip", "iproute2"),
+    ("chromium", "chromium"),
+    ("certutil", "libnss3-tools"),
+    ("openssl", "openssl"),
+];
 
 /// Parts of the Rust toolchain by the cargo command that proves them.
 const COMPONENTS: &[(&str, &str)] = &[("fmt", "rustfmt"), ("clippy", "clippy")];
@@ -32,7 +37,7 @@ pub(crate) fn install() -> Result<()> {
         .map(|&(_, package)| package)
         .collect();
     install_packages(&missing)?;
-    foreign::install_coturn()
+    foreign::install()
 }
 
 /// Installs Debian packages by name; an empty list is nothing to do.
@@ -53,18 +58,28 @@ pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
             "missing: {list} (names of Debian packages); this is no Debian, install them by hand"
         );
     }
-    let Some(privilege) = privilege() else { bail!("{fix}") };
-    let apt = |arguments: &[&str]| {
-        let mut command = program(privilege.first().copied().unwrap_or("env"));
-        command
-            .args(privilege.iter().skip(1))
-            .args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"])
-            .args(arguments);
-        run(&mut command)
-    };
-    apt(&["update"])
+    update_lists()
         .and_then(|()| apt(&[&["install", "-y", "--no-install-recommends"], packages].concat()))
         .map_err(|error| anyhow!("{fix}\n{error:#}"))
+}
+
+/// Fetches the package lists anew.
+///
+/// # Errors
+/// When the right is missing or the lists cannot be had.
+pub(crate) fn update_lists() -> Result<()> {
+    apt(&["update"])
+}
+
+/// Runs apt-get as root.
+fn apt(arguments: &[&str]) -> Result<()> {
+    let Some(privilege) = privilege() else { bail!("only root may run apt-get") };
+    let mut command = program(privilege.first().copied().unwrap_or("env"));
+    command
+        .args(privilege.iter().skip(1))
+        .args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"])
+        .args(arguments);
+    run(&mut command)
 }
 
 /// A cargo subcommand of a known version, built into `target/tools` when it is not there yet.

@@ -60,7 +60,7 @@ pub use family::AddressFamily;
 pub use header::{Class, HEADER_LEN, MAGIC_COOKIE, Method, TransactionId};
 pub use message::{MAX_ATTRIBUTES, Message};
 pub use status::StatusCode;
-pub use stream::{Frame, next_frame};
+pub use stream::{Frame, next_frame, next_frame_in};
 pub use writer::MessageWriter;
 
 /// Compiles the example of the README.

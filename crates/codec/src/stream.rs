@@ -4,7 +4,7 @@
 //! length, ChannelData carries its length and is padded to a multiple of 4. Lengths are
 //! computed in `usize`: the largest frame, 65,552 bytes, does not fit 16 bits.
 
-use crate::{ChannelData, HEADER_LEN, MAGIC_COOKIE, PacketKind, classify};
+use crate::{ChannelData, ChannelRange, HEADER_LEN, MAGIC_COOKIE, PacketKind, classify};
 
 /// What lies at the start of a stream's unread bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +33,22 @@ pub enum Frame {
 /// Looks at the first frame of `bytes`; validates no more than is needed to find its end.
 #[must_use]
 pub fn next_frame(bytes: &[u8]) -> Frame {
+    next_frame_in(ChannelRange::Rfc8656, bytes)
+}
+
+/// Looks as [`next_frame`] does, with the channel numbers of a range.
+#[must_use]
+pub fn next_frame_in(range: ChannelRange, bytes: &[u8]) -> Frame {
     match classify(bytes) {
         PacketKind::Stun => message_frame(bytes),
         PacketKind::ChannelData => channel_data_frame(bytes),
         PacketKind::Unknown if bytes.is_empty() => {
             Frame::Incomplete { needed_at_least: ChannelData::HEADER_LEN }
+        }
+        PacketKind::Unknown
+            if range == ChannelRange::Rfc5766 && matches!(bytes.first(), Some(0x50..=0x7F)) =>
+        {
+            channel_data_frame(bytes)
         }
         PacketKind::Unknown | PacketKind::Dtls => Frame::Invalid,
     }
@@ -142,6 +153,17 @@ mod tests {
         let mut bytes = std::vec![0; 20 + 65_532];
         bytes[..8].copy_from_slice(&[0, 1, 0xFF, 0xFC, 0x21, 0x12, 0xA4, 0x42]);
         assert_eq!(next_frame(&bytes), Frame::Message { len: 65_552 });
+    }
+
+    #[test]
+    fn c1_numbers_of_rfc_5766_are_frames_only_where_they_are_asked_for() {
+        for first in [0x50, 0x7F] {
+            let bytes = [first, 0xFF, 0, 1, 9, 0, 0, 0];
+            assert_eq!(next_frame(&bytes), Frame::Invalid);
+            let old = next_frame_in(ChannelRange::Rfc5766, &bytes);
+            assert_eq!(old, Frame::ChannelData { len: 5, padded_len: 8 });
+        }
+        assert_eq!(next_frame_in(ChannelRange::Rfc5766, &[0x80, 0, 0, 0]), Frame::Invalid);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A range of addresses: one address, a CIDR prefix, or `first-last`.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -23,6 +23,15 @@ impl AddressRange {
     /// Whether `address` lies in the range.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.first.is_ipv4() == address.is_ipv4() && self.first <= address && address <= self.last
+    }
+
+    /// Whether every IPv4 or every IPv6 address lies in the range.
+    pub(crate) fn is_a_whole_family(&self) -> bool {
+        let last = match self.first {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::BROADCAST),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)),
+        };
+        self.first.is_unspecified() && self.last == last
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, Complaint> {
@@ -148,6 +157,14 @@ mod tests {
         }
         assert_eq!(message("192.0.2.0-192.0.2.255"), "192.0.2.0/24");
         assert_eq!(message("192.0.2.7/32"), "192.0.2.7");
+    }
+
+    #[test]
+    fn all_of_a_family_is_told_from_a_part_of_it() {
+        let is_whole =
+            |text| AddressRange::parse(text).is_ok_and(|range| range.is_a_whole_family());
+        assert!(is_whole("0.0.0.0/0") && is_whole("::/0") && is_whole("0.0.0.0-255.255.255.255"));
+        assert!(!is_whole("0.0.0.0/1") && !is_whole("::/1") && !is_whole("10.0.0.0/8"));
     }
 
     #[test]

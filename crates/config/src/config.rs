@@ -7,13 +7,15 @@ use toml::de::{DeTable, DeValue};
 use crate::auth::Auth;
 use crate::complaint::Complaint;
 use crate::error::{ConfigError, ConfigErrors};
+use crate::file::Switches;
 use crate::limits::Limits;
-use crate::listen::Listen;
+use crate::listen::{Listen, PORT, TLS_PORT, Transport};
 use crate::log::Log;
 use crate::peers::Peers;
 use crate::reader::{Findings, Section};
 use crate::relay::Relay;
 use crate::source::Source;
+use crate::tls::Tls;
 use crate::values;
 
 /// A checked configuration. `Config::default()` is that of an empty file.
@@ -25,9 +27,11 @@ pub struct Config {
     pub realm: String,
     /// How many shards serve packets. Default: auto.
     pub shards: Shards,
-    /// Where clients reach the server; at least one. Default: UDP port 3478 on
-    /// `0.0.0.0` and `[::]`.
+    /// Where clients reach the server; at least one. Default: UDP and TCP port
+    /// 3478 on `0.0.0.0` and `[::]`.
     pub listen: Vec<Listen>,
+    /// Who the server is to clients that come over TLS or DTLS.
+    pub tls: Tls,
     /// The sockets that peers see.
     pub relay: Relay,
     /// Who may relay.
@@ -64,7 +68,8 @@ impl Default for Config {
         Self {
             realm: "localhost".to_owned(),
             shards: Shards::default(),
-            listen: Listen::everywhere(),
+            listen: Listen::everywhere(PORT, &[Transport::Udp, Transport::Tcp]).to_vec(),
+            tls: Tls::default(),
             relay: Relay::default(),
             auth: Auth::default(),
             peers: Peers::default(),
@@ -76,6 +81,23 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The configuration of a start without a file.
+    ///
+    /// With [`Switches::self_signed`] the default listeners speak TLS and DTLS too, and both have
+    /// a port of their own besides.
+    pub fn without_file(switches: Switches) -> Self {
+        let mut config = Self::default();
+        if switches.self_signed {
+            use Transport::{Dtls, Tcp, Tls, Udp};
+            let all = Listen::everywhere(PORT, &[Udp, Tcp, Tls, Dtls]);
+            let secured = Listen::everywhere(TLS_PORT, &[Tls, Dtls]);
+            config.listen = [all, secured].concat();
+            config.tls.self_signed = true;
+        }
+        config.lab.loopback_peers = switches.loopback_peers;
+        config
+    }
+
     /// Whether anybody at all can allocate. Otherwise the server answers STUN only.
     pub fn can_relay(&self) -> bool {
         self.auth.anonymous || self.has_secrets()
@@ -86,35 +108,50 @@ impl Config {
         !self.auth.users.is_empty() || !self.auth.secrets.is_empty()
     }
 
-    pub(crate) fn read(top: &mut Section<'_, '_>) -> Self {
+    pub(crate) fn read(top: &mut Section<'_, '_>, switches: Switches) -> Self {
         let default = Self::default();
+        let (tls, has_certificate) = top.table("tls", |section| Tls::read(section, switches));
         Self {
             realm: top.value("realm", realm).unwrap_or(default.realm),
             shards: top.value("shards", Shards::read).unwrap_or(default.shards),
-            listen: Listen::read_all(top).unwrap_or(default.listen),
+            listen: Listen::read_all(top, has_certificate).unwrap_or(default.listen),
+            tls,
             relay: top.table("relay", Relay::read),
             auth: top.table("auth", Auth::read),
             peers: top.table("peers", Peers::read),
             limits: top.table("limits", Limits::read),
             log: top.table("log", Log::read),
-            lab: top.table("lab", Lab::read),
+            lab: top.table("lab", |section| Lab::read(section, switches)),
         }
     }
 }
 
-/// Reads a configuration from `text`; `file_name` only names it in errors.
+/// Reads a configuration from `text`; `file_name` names it in errors, and relative paths in it
+/// start from the directory of that file.
 ///
 /// # Errors
 ///
 /// All mistakes of the text, or the first one that keeps it from being TOML.
 pub fn from_str(text: &str, file_name: &Path) -> Result<Config, ConfigErrors> {
+    let mut config = read(text, file_name, Switches::default())?;
+    config.tls.start_from(file_name.parent().unwrap_or(Path::new("")));
+    Ok(config)
+}
+
+/// Reads a configuration from `text`, with its relative paths as they stand.
+pub(crate) fn read(
+    text: &str,
+    file_name: &Path,
+    switches: Switches,
+) -> Result<Config, ConfigErrors> {
     let mut source = Source { name: file_name, text, hidden: Vec::new() };
     let document = match DeTable::parse(text) {
         Ok(document) => document,
         Err(error) => return Err(not_toml(&mut source, &error)),
     };
     let mut findings = Findings::default();
-    let config = Section::document(document.get_ref(), &mut findings, Config::read);
+    let config =
+        Section::document(document.get_ref(), &mut findings, |top| Config::read(top, switches));
     match findings.into_errors(&mut source) {
         None => Ok(config),
         Some(errors) => Err(errors),
@@ -152,13 +189,9 @@ impl Shards {
 }
 
 impl Lab {
-    fn read(section: &mut Section<'_, '_>) -> Self {
-        let default = Self::default();
-        Self {
-            loopback_peers: section
-                .value("loopback_peers", values::boolean)
-                .unwrap_or(default.loopback_peers),
-        }
+    fn read(section: &mut Section<'_, '_>, switches: Switches) -> Self {
+        let written = section.value("loopback_peers", values::boolean).unwrap_or_default();
+        Self { loopback_peers: written || switches.loopback_peers }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::config::{Config, from_str};
+use crate::config::{Config, read};
 use crate::error::ConfigErrors;
 use crate::warning::Warning;
 
@@ -17,6 +17,15 @@ pub struct Loaded {
     pub config: Config,
     /// What is odd about the file itself; [`Config::warnings`] judges what it says.
     pub warnings: Vec<Warning>,
+}
+
+/// What the command line switches on, as if the file had it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Switches {
+    /// `--self-signed`: [`Tls::self_signed`](crate::Tls::self_signed).
+    pub self_signed: bool,
+    /// `--allow-loopback-peers`: [`Lab::loopback_peers`](crate::Lab::loopback_peers).
+    pub loopback_peers: bool,
 }
 
 /// Why a configuration file cannot be used.
@@ -44,12 +53,12 @@ pub enum LoadError {
     Invalid(#[from] ConfigErrors),
 }
 
-/// Reads and checks the file at `path`.
+/// Reads and checks the file at `path`. Relative paths in it start from its directory.
 ///
 /// # Errors
 ///
 /// Where the file cannot be read, can be written by everybody, or holds mistakes.
-pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+pub fn load(path: &Path, switches: Switches) -> Result<Loaded, LoadError> {
     let failed = |source| LoadError::Read { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(failed)?;
     // The mode of the opened file, not of the name, which could be exchanged meanwhile.
@@ -59,7 +68,10 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     }
     let mut text = Zeroizing::new(String::new());
     file.read_to_string(&mut text).map_err(failed)?;
-    let config = from_str(&text, path)?;
+    let mut config = read(&text, path, switches)?;
+    // Absolute, so that they are what they were when the certificates are read again.
+    let path_from_root = std::path::absolute(path).map_err(failed)?;
+    config.tls.start_from(path_from_root.parent().unwrap_or(Path::new("")));
     let mut warnings = Vec::new();
     if mode & 0o004 != 0 && config.has_secrets() {
         warnings.push(Warning {
@@ -108,7 +120,7 @@ mod tests {
         let path = directory.path().join("t.toml");
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        (load(&path), path.display().to_string())
+        (load(&path, Switches::default()), path.display().to_string())
     }
 
     #[test]
@@ -133,8 +145,31 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = load(Path::new("/nonexistent/turnserver.toml")).unwrap_err().to_string();
+        let error = load(Path::new("/nonexistent/turnserver.toml"), Switches::default());
+        let error = error.unwrap_err().to_string();
         assert!(error.starts_with("error: cannot read /nonexistent/turnserver.toml: "), "{error}");
+    }
+
+    #[test]
+    fn relative_paths_start_from_the_directory_of_the_file() {
+        let text = "[tls]\ncertificates = [{ certificate = 'a.pem', key = '/etc/tls/a.key' }]\n";
+        let (loaded, path) = load_with_mode(text, 0o644);
+        let directory = Path::new(&path).parent().unwrap();
+        let tls = loaded.unwrap().config.tls;
+        assert_eq!(tls.certificates.first().unwrap().certificate, directory.join("a.pem"));
+        assert_eq!(tls.certificates.first().unwrap().key, Path::new("/etc/tls/a.key"));
+    }
+
+    #[test]
+    fn a_switch_counts_as_if_the_file_had_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("t.toml");
+        fs::write(&path, "[[listen]]\naddress = '0.0.0.0:443'\ntransports = ['tls']\n").unwrap();
+        let error = load(&path, Switches::default()).unwrap_err().to_string();
+        assert!(error.contains("needs a certificate"), "{error}");
+        let switches = Switches { self_signed: true, loopback_peers: true };
+        let config = load(&path, switches).unwrap().config;
+        assert!(config.tls.self_signed && config.lab.loopback_peers);
     }
 
     #[test]

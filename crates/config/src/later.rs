@@ -6,22 +6,17 @@
 
 use crate::complaint::Complaint;
 
-const LATER: [(&str, &str, &str); 15] = [
-    ("", "tls", "TLS and DTLS listeners are not available yet"),
+const LATER: [(&str, &str, &str); 10] = [
     ("", "realms", "several realms are not available yet"),
     ("", "drain", "draining is not available yet"),
     ("", "metrics", "metrics are not available yet"),
     ("", "admin", "the admin interface is not available yet"),
     ("", "credentials", "the credentials listener is not available yet"),
     ("listen", "realm", "several realms are not available yet"),
-    ("relay", "tcp", "TCP relaying (RFC 6062) is not available yet"),
     ("relay", "copy_tos", "copying DSCP and ECN is not available yet"),
     ("auth", "stores", "credential stores are not available yet"),
     ("auth.secrets", "tenant", "several tenants are not available yet"),
     ("auth.secrets", "limits", "limits of one secret are not available yet"),
-    ("limits", "connections_per_source", "TCP and TLS listeners are not available yet"),
-    ("limits", "unauthenticated_connections", "TCP and TLS listeners are not available yet"),
-    ("limits", "accepts", "TCP and TLS listeners are not available yet"),
 ];
 
 /// The complaint about `key` in `section`, if it is one of those to come.

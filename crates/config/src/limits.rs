@@ -10,6 +10,7 @@ use crate::complaint::Complaint;
 use crate::limit::Limit;
 use crate::rate::Rate;
 use crate::reader::Section;
+use crate::size::Size;
 use crate::values;
 
 /// The limits. A *source* is an IPv4 address or an IPv6 /64.
@@ -26,7 +27,9 @@ pub struct Limits {
     /// 401, 438 and 400 over UDP to each source that has not proven itself.
     /// Default: 1000/s burst 2000.
     pub challenges: Limit<Rate>,
-    /// Sources that the three above do not bind. Default: none.
+    /// Connections (TCP, TLS) of each source, at least 1. Default: 1024.
+    pub connections_per_source: Limit<u32>,
+    /// Sources that the four above do not bind. Default: none.
     pub exempt_sources: Vec<AddressRange>,
     /// Permissions of an allocation, at least 1. Default: 64.
     pub permissions_per_allocation: Limit<u32>,
@@ -36,6 +39,8 @@ pub struct Limits {
     pub peers_per_allocation: Limit<u32>,
     /// Peers that an allocation has not reached before. Default: 10/s burst 64.
     pub new_peers: Limit<Rate>,
+    /// Connections to peers of an allocation (RFC 6062), at least 1. Default: 64.
+    pub peer_connections_per_allocation: Limit<u32>,
     /// Payload of an allocation, each direction on its own. Default: off.
     pub bandwidth_per_allocation: Limit<BitRate>,
     /// Payload of a user, each direction on its own. Default: off.
@@ -44,6 +49,14 @@ pub struct Limits {
     pub bandwidth_per_realm: Limit<BitRate>,
     /// Payload of the whole process, each direction on its own. Default: off.
     pub bandwidth: Limit<BitRate>,
+    /// Connections without an allocation of the whole process, at least 1; the oldest gives way.
+    /// Default: 4096.
+    pub unauthenticated_connections: Limit<u32>,
+    /// Connections that the whole process accepts. Default: 1000/s.
+    pub accepts: Limit<Rate>,
+    /// What waits for a slow client of a connection, 16 KiB to 16 MiB; beyond it the oldest
+    /// relayed data is dropped. Default: 256 KiB.
+    pub queue_per_connection: Size,
     /// The longest lifetime that a client can ask for, 10 min to 1 d
     /// (RFC 8656, section 7.2). Default: 1 h.
     pub max_lifetime: Duration,
@@ -69,15 +82,20 @@ impl Default for Limits {
             allocations_per_source: Limit::At(4096),
             binding_replies: Limit::At(Rate::per_second(1000, 2000)),
             challenges: Limit::At(Rate::per_second(1000, 2000)),
+            connections_per_source: Limit::At(1024),
             exempt_sources: Vec::new(),
             permissions_per_allocation: Limit::At(64),
             channels_per_allocation: Limit::At(64),
             peers_per_allocation: Limit::At(256),
             new_peers: Limit::At(Rate::per_second(10, 64)),
+            peer_connections_per_allocation: Limit::At(64),
             bandwidth_per_allocation: Limit::Off,
             bandwidth_per_user: Limit::Off,
             bandwidth_per_realm: Limit::Off,
             bandwidth: Limit::Off,
+            unauthenticated_connections: Limit::At(4096),
+            accepts: Limit::At(Rate::per_second(1000, 1000)),
+            queue_per_connection: Size::from_bytes(256 << 10),
             max_lifetime: Duration::from_secs(3600),
             max_allocation_age: Limit::Off,
         }
@@ -91,14 +109,21 @@ impl Limits {
         let allocations = count("allocations", default.allocations);
         let allocations_per_source =
             count("allocations_per_source", default.allocations_per_source);
+        let connections_per_source =
+            count("connections_per_source", default.connections_per_source);
         let permissions_per_allocation =
             count("permissions_per_allocation", default.permissions_per_allocation);
         let peers_per_allocation = count("peers_per_allocation", default.peers_per_allocation);
+        let peer_connections_per_allocation =
+            count("peer_connections_per_allocation", default.peer_connections_per_allocation);
+        let unauthenticated_connections =
+            count("unauthenticated_connections", default.unauthenticated_connections);
 
         let mut rate = |key, default| section.value(key, rate).unwrap_or(default);
         let binding_replies = rate("binding_replies", default.binding_replies);
         let challenges = rate("challenges", default.challenges);
         let new_peers = rate("new_peers", default.new_peers);
+        let accepts = rate("accepts", default.accepts);
 
         let mut bandwidth = |key, default| section.value(key, bandwidth).unwrap_or(default);
         Self {
@@ -116,6 +141,7 @@ impl Limits {
             allocations_per_source,
             binding_replies,
             challenges,
+            connections_per_source,
             exempt_sources: section
                 .list("exempt_sources", |value| {
                     AddressRange::parse(values::text(value, "192.0.2.0/24")?)
@@ -128,6 +154,12 @@ impl Limits {
                 .unwrap_or(default.channels_per_allocation),
             peers_per_allocation,
             new_peers,
+            peer_connections_per_allocation,
+            unauthenticated_connections,
+            accepts,
+            queue_per_connection: section
+                .value("queue_per_connection", Size::read)
+                .unwrap_or(default.queue_per_connection),
             max_lifetime: section.value("max_lifetime", lifetime).unwrap_or(default.max_lifetime),
             max_allocation_age: section
                 .value("max_allocation_age", |value| values::limit(value, age))

@@ -27,7 +27,24 @@ impl Config {
             out.section("[listen]");
             out.key("address", quote(listen.address));
             out.key("transports", list(listen.transports.iter().map(|t| t.name())));
+            if listen.proxy_protocol.is_empty() {
+                out.absent("proxy_protocol", "off");
+            } else {
+                out.key("proxy_protocol", list(&listen.proxy_protocol));
+            }
         }
+
+        out.section("tls");
+        if self.tls.certificates.is_empty() {
+            out.absent("certificates", "none");
+        } else {
+            let pairs = self.tls.certificates.iter().map(|pair| {
+                let (certificate, key) = (pair.certificate.display(), pair.key.display());
+                format!("{{ certificate = {}, key = {} }}", quote(certificate), quote(key))
+            });
+            out.key("certificates", format!("[{}]", pairs.collect::<Vec<_>>().join(", ")));
+        }
+        out.key("self_signed", self.tls.self_signed);
 
         let relay = &self.relay;
         out.section("relay");
@@ -49,6 +66,7 @@ impl Config {
         out.key("latency_budget", limit(relay.latency_budget, |nap| quote(spell(nap))));
         out.key("dscp", relay.dscp);
         out.key("rfc5766_channel_numbers", relay.rfc5766_channel_numbers);
+        out.key("tcp", relay.tcp);
 
         let auth = &self.auth;
         out.section("auth");
@@ -100,15 +118,20 @@ impl Config {
         out.key("allocations_per_source", count(limits.allocations_per_source));
         out.key("binding_replies", limit(limits.binding_replies, quote));
         out.key("challenges", limit(limits.challenges, quote));
+        out.key("connections_per_source", count(limits.connections_per_source));
         out.key("exempt_sources", list(&limits.exempt_sources));
         out.key("permissions_per_allocation", count(limits.permissions_per_allocation));
         out.key("channels_per_allocation", count(limits.channels_per_allocation));
         out.key("peers_per_allocation", count(limits.peers_per_allocation));
         out.key("new_peers", limit(limits.new_peers, quote));
+        out.key("peer_connections_per_allocation", count(limits.peer_connections_per_allocation));
         out.key("bandwidth_per_allocation", limit(limits.bandwidth_per_allocation, quote));
         out.key("bandwidth_per_user", limit(limits.bandwidth_per_user, quote));
         out.key("bandwidth_per_realm", limit(limits.bandwidth_per_realm, quote));
         out.key("bandwidth", limit(limits.bandwidth, quote));
+        out.key("unauthenticated_connections", count(limits.unauthenticated_connections));
+        out.key("accepts", limit(limits.accepts, quote));
+        out.key("queue_per_connection", quote(limits.queue_per_connection));
         out.key("max_lifetime", quote(spell(limits.max_lifetime)));
         out.key("max_allocation_age", duration(limits.max_allocation_age));
     }
@@ -158,7 +181,9 @@ mod tests {
 
     use super::*;
     use crate::config::from_str;
+    use crate::file::Switches;
     use crate::reader::{Findings, Section};
+    use crate::tls::CertificatePair;
 
     #[test]
     fn the_printed_default_reads_back_as_the_default() {
@@ -169,12 +194,13 @@ mod tests {
     #[test]
     fn every_key_that_is_read_is_printed() {
         let mut findings = Findings::default();
-        let config = Section::document(&DeTable::new(), &mut findings, Config::read);
+        let read = |top: &mut Section<'_, '_>| Config::read(top, Switches::default());
+        let mut config = Section::document(&DeTable::new(), &mut findings, read);
+        config.tls.certificates.push(CertificatePair { certificate: "c".into(), key: "k".into() });
         let printed = format!("\n{}", config.to_redacted_toml());
         for (section, key) in findings.known() {
-            let found = [format!("\n{key} = "), format!("\n# {key}: "), format!("[{key}]")]
-                .iter()
-                .any(|form| printed.contains(form));
+            let forms = ["\n{} = ", "\n# {}: ", "[{}]", "{ {} = ", ", {} = "];
+            let found = forms.iter().any(|form| printed.contains(&form.replace("{}", key)));
             assert!(found, "{section}.{key}");
         }
     }
@@ -186,6 +212,13 @@ mod tests {
             shards = 3
             [[listen]]
             address = '[2001:db8::1]:3479'
+            transports = ['tls', 'dtls', 'udp']
+            proxy_protocol = ['10.0.0.0/8', '2001:db8::2']
+            [tls]
+            certificates = [
+                { certificate = '/etc/tls/a \"b\".pem', key = '/etc/tls/a.key' },
+                { certificate = '/etc/tls/c.pem', key = '/etc/tls/c.key' },
+            ]
             [relay]
             addresses = ['198.51.100.7', '2001:db8::7']
             external = ['203.0.113.7=198.51.100.7', '2001:db8:1::7']
@@ -193,6 +226,7 @@ mod tests {
             default_family = 'client'
             latency_budget = 'off'
             dscp = 46
+            tcp = true
             [auth]
             users = { 'al ice' = 'tellnobody', \"o'\\\"b\" = 'tellnobody', bob = '0xffeeddccbbaa99887766554433221100' }
             secrets = ['tellnobody', { secret = 'tellnobody' }]
@@ -209,7 +243,12 @@ mod tests {
             allocations_per_source = 'off'
             challenges = '10/min burst 4'
             exempt_sources = ['192.0.2.0/24']
+            connections_per_source = 'off'
+            peer_connections_per_allocation = 3
             bandwidth = '1.5 Gbit/s'
+            unauthenticated_connections = 100
+            accepts = '10/s burst 100'
+            queue_per_connection = '1 MiB'
             max_allocation_age = '2d'
             [log]
             format = 'json'

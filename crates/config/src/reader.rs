@@ -6,7 +6,8 @@
 //!
 //! Invariant: a value is hidden from error excerpts before it is looked at
 //! wherever it may be a secret: below `auth.users` and `auth.secrets`, below an
-//! unknown key (a misspelt `secrets`), and where a table was expected.
+//! unknown key (a misspelt `secrets`), where a table was expected, and where
+//! somebody pasted a PEM file.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -180,10 +181,12 @@ impl<'r, 'd> Section<'r, 'd> {
         self.inner(key, table, span).run(read)
     }
 
-    /// Reads the list of tables `[[key]]`, each with `read`; nothing if absent or no such list.
+    /// Reads the list of tables `[[key]]`, each with `read`; nothing if absent or if it
+    /// holds anything else. `help` says how such a list is written.
     pub(crate) fn tables<T>(
         &mut self,
         key: &'static str,
+        help: &str,
         mut read: impl FnMut(&mut Section<'_, '_>) -> T,
     ) -> Option<Vec<T>> {
         // Read once from nothing, so that its keys are known in any case.
@@ -194,7 +197,6 @@ impl<'r, 'd> Section<'r, 'd> {
         self.findings.known.append(&mut scratch.known);
 
         let value = self.ask(key)?;
-        let help = format!("start each one with a line [[{key}]], in double brackets");
         let Some(items) = value.get_ref().as_array() else {
             self.findings.hide(value);
             let complaint = Complaint::wrong_type("a list of tables", value.get_ref(), help);
@@ -207,12 +209,12 @@ impl<'r, 'd> Section<'r, 'd> {
                 Some(table) => all.push(self.inner(key, table, item.span()).run(&mut read)),
                 None => {
                     self.findings.hide(item);
-                    let complaint = Complaint::wrong_type("a table", item.get_ref(), help.clone());
+                    let complaint = Complaint::wrong_type("a table", item.get_ref(), help);
                     self.complain(key, item.span(), complaint);
                 }
             }
         }
-        Some(all)
+        (all.len() == items.len()).then_some(all)
     }
 
     /// The value of `key` as it stands, hidden from every excerpt.
@@ -245,7 +247,11 @@ impl<'r, 'd> Section<'r, 'd> {
     fn ask(&mut self, key: &'static str) -> Option<&'r Value<'d>> {
         self.asked.push(key);
         self.findings.known.insert((self.path.clone(), key));
-        self.table.get(key)
+        let value = self.table.get(key)?;
+        if value.get_ref().as_str().is_some_and(|text| text.contains("-----BEGIN")) {
+            self.findings.hide(value);
+        }
+        Some(value)
     }
 
     fn inner<'s>(

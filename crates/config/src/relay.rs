@@ -34,6 +34,8 @@ pub struct Relay {
     /// Lets clients bind channels 0x4000-0x7FFF as RFC 5766 had it, instead of 0x4000-0x4FFF
     /// (RFC 8656 section 12); coturn's `rfc5766-channel-numbers`. Default: false.
     pub rfc5766_channel_numbers: bool,
+    /// Relays TCP connections between clients and peers (RFC 6062). Default: false.
+    pub tcp: bool,
 }
 
 /// A public address, and the bound one behind it.
@@ -67,6 +69,7 @@ impl Default for Relay {
             latency_budget: Limit::At(Duration::from_micros(200)),
             dscp: 0,
             rfc5766_channel_numbers: false,
+            tcp: false,
         }
     }
 }
@@ -88,6 +91,7 @@ impl Relay {
             rfc5766_channel_numbers: section
                 .value("rfc5766_channel_numbers", values::boolean)
                 .unwrap_or(default.rfc5766_channel_numbers),
+            tcp: section.value("tcp", values::boolean).unwrap_or(default.tcp),
         }
     }
 

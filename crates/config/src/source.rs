@@ -93,8 +93,10 @@ impl Source<'_> {
     /// `[auth]`, so this goes by the lines above, and hides when in doubt.
     /// Says whether it did.
     pub(crate) fn hide_unless_harmless(&mut self, at: usize) -> bool {
-        const HARMLESS: [&str; 6] = ["listen", "relay", "peers", "limits", "log", "lab"];
-        const TELLTALE: [&str; 6] = ["auth", "secret", "users", "password", "credential", "token"];
+        const HARMLESS: [&str; 8] =
+            ["listen", "tls", "tls.certificates", "relay", "peers", "limits", "log", "lab"];
+        const TELLTALE: [&str; 7] =
+            ["auth", "secret", "users", "password", "credential", "token", "-----begin"];
 
         let at = at.min(self.text.len());
         let end = self.text.get(at..).and_then(|rest| rest.find('\n'));
@@ -179,6 +181,8 @@ mod tests {
         assert!(hides("auth = { users = { a = 'xyz } }", "xyz"));
         assert!(hides("[relay]\nsecrets = [\n'xyz\n]", "xyz"));
         assert!(hides("[auth]\n[auth.users]\nalice = 'xyz", "xyz"));
+        assert!(hides("[tls]\nkey = -----BEGIN PRIVATE KEY-----\nxyz", "xyz"));
+        assert!(!hides("[tls]\ncertificates = [{ certificate = xyz }]", "xyz"));
         assert!(!hides("[auth]\nsecrets = []\n[relay]\nports = xyz", "xyz"));
         assert!(!hides("realm = xyz", "xyz"));
         assert!(!hides("realm = 'a'\n[peers\nallow = []", "peers"));

@@ -155,7 +155,13 @@ fn no_error_shows_a_password_key_or_secret() {
         "listen = 'hunter2'",
         "[admin]\ntokens = ['hunter2']",
         "[realms.'b.example'.auth]\nsecrets = ['hunter2']",
+        "[tls]\ncertificates = [{ certificate = 1, key = '-----BEGIN PRIVATE KEY-----hunter2' }]",
+        "[tls]\ncertificates = { certificate = 'a.pem', key = 'hunter2' }",
+        "[tls]\ncertificates = ['hunter2']",
+        "[tls]\nkey = 'hunter2'",
+        "[[listen]]\naddress = '''-----BEGIN\nhunter2'''",
         // No TOML at all:
+        "[tls]\nkey = -----BEGIN PRIVATE KEY-----\nhunter2",
         "[auth]\nsecrets = ['hunter2]",
         "[auth]\nsecrets = [\n'hunter2\n]",
         "[auth]\nusers = { alice = hunter2 }",
@@ -205,23 +211,88 @@ fn a_key_in_the_wrong_section_is_sent_to_its_own() {
 }
 
 #[test]
+fn a_tls_listener_without_a_certificate_is_told_the_line_to_add() {
+    let text = "[[listen]]\naddress = \"0.0.0.0:443\"\ntransports = [\"tcp\", \"tls\", \"dtls\"]\n";
+    assert_eq!(
+        printed(text),
+        "\
+error: listen.transports: \"tls\" needs a certificate
+  --> turnserver.toml:3:22
+   |
+ 3 | transports = [\"tcp\", \"tls\", \"dtls\"]
+   |                      ^^^^^
+   |
+   = help: add under [tls]: certificates = [{ certificate = \"fullchain.pem\", key = \"privkey.pem\" }], or self_signed = true for a trial"
+    );
+    let config = from_str(&format!("{text}[tls]\nself_signed = true\n"), Path::new("t")).unwrap();
+    assert!(config.tls.self_signed);
+}
+
+#[test]
+fn mistakes_of_tls_say_what_would_be_right() {
+    const PAIR: &str = "{ certificate = 'a.pem', key = 'a.key' }";
+    const SAMPLE: &str = "{ certificate = \"fullchain.pem\", key = \"privkey.pem\" }";
+    let list = |entries: &str| format!("[tls]\ncertificates = [{entries}]");
+    let write = format!("write certificates = [{SAMPLE}]");
+    let cases = [
+        (list(""), format!("tls.certificates: an empty list brings no certificate | {write}")),
+        (
+            "[tls]\ncertificates = 'a.pem'".to_owned(),
+            format!("tls.certificates: expected a list of tables, found a string | {write}"),
+        ),
+        (
+            list("'a.pem'"),
+            format!("tls.certificates: expected a table, found a string | {write}"),
+        ),
+        (
+            list("{ certificate = 'a.pem' }"),
+            format!("tls.certificates.key: the key of this certificate is missing | write {SAMPLE}, each with the path of a PEM file"),
+        ),
+        (
+            list("{ key = 'a.key' }"),
+            format!("tls.certificates.certificate: the certificate of this key is missing | write {SAMPLE}, each with the path of a PEM file"),
+        ),
+        (
+            list("{ certificate = 'a.pem', key = 'a.pem' }"),
+            "tls.certificates.key: certificate and key are the same file | write the path of the private key, such as \"privkey.pem\"".to_owned(),
+        ),
+        (
+            list(&format!("{PAIR}, {PAIR}")),
+            "tls.certificates.certificate: a.pem is listed twice | name each certificate once, with its own key".to_owned(),
+        ),
+        (
+            list("{ certificate = 'a.pem', key = '' }"),
+            "tls.certificates.key: not a path | write the path of a PEM file, such as \"privkey.pem\"".to_owned(),
+        ),
+        (
+            list("{ certificate = 'a.pem', key = '-----BEGIN PRIVATE KEY-----' }"),
+            "tls.certificates.key: the content of a PEM file instead of its path | put it into a file of mode 600 and write its path, such as \"privkey.pem\"".to_owned(),
+        ),
+        (
+            list("{ cert = 'a.pem', certificate = 'a.pem', key = 'a.key' }"),
+            "tls.certificates.cert: unknown key | known in this section: certificate, key".to_owned(),
+        ),
+        (
+            format!("{}\nself_signed = true", list(PAIR)),
+            "tls.self_signed: a self-signed certificate beside others would never be shown | remove one of the two; self_signed is for trials".to_owned(),
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(brief(&text), [expected], "{text}");
+    }
+}
+
+#[test]
 fn keys_to_come_are_said_to_be_not_available_yet() {
     for text in [
-        "[tls]\ncertificates = []",
         "[drain]\non_term = '0s'",
         "[metrics]\naddress = '127.0.0.1:9641'",
         "[admin]",
         "[credentials]",
         "[realms.'b.example'.auth]\nanonymous = true",
-        "[relay]\ntcp = false",
         "[relay]\ncopy_tos = false",
         "[auth]\nstores = []",
         "[auth]\nsecrets = [{ secret = 'x', tenant = 'y' }]",
-        "[limits]\nconnections_per_source = 1024",
-        "[limits]\nunauthenticated_connections = 4096",
-        "[limits]\naccepts = '1000/s'",
-        "[[listen]]\naddress = '0.0.0.0:3478'\ntransports = ['udp', 'tls']",
-        "[[listen]]\naddress = '0.0.0.0:3478'\ntransports = ['tcp']",
         "[[listen]]\naddress = '0.0.0.0:3478'\nrealm = 'b.example'",
         "[log]\ntarget = 'syslog'",
         "[log]\ntarget = '/var/log/turnserver.log'",
@@ -293,11 +364,31 @@ fn wrong_values_say_what_would_be_right() {
         ),
         (
             "[[listen]]\naddress = '0.0.0.0:1'\ntransports = []",
-            "listen.transports: no transport is left | write transports = [\"udp\"]",
+            "listen.transports: no transport is left | write transports = [\"udp\", \"tcp\"]",
         ),
         (
             "[[listen]]\naddress = '0.0.0.0:1'\n[[listen]]\naddress = '0.0.0.0:1'",
             "listen.address: 0.0.0.0:1 is listed twice | name every transport of an address in one [[listen]]",
+        ),
+        (
+            "[[listen]]\naddress = '0.0.0.0:1'\ntransports = ['tpc']",
+            "listen.transports: unknown value \"tpc\" | did you mean \"tcp\"? (one of \"udp\", \"tcp\", \"tls\", \"dtls\")",
+        ),
+        (
+            "[[listen]]\naddress = '0.0.0.0:1'\ntransports = ['tcp', 'tcp']",
+            "listen.transports: listed twice | name each transport once",
+        ),
+        (
+            "[[listen]]\naddress = '0.0.0.0:1'\nproxy_protocol = []",
+            "listen.proxy_protocol: an empty list serves nobody | name the upstreams, or leave the key out where there is no PROXY protocol",
+        ),
+        (
+            "[[listen]]\naddress = '0.0.0.0:1'\nproxy_protocol = true",
+            "listen.proxy_protocol: expected a list, found true or false | put it in brackets: proxy_protocol = [...]",
+        ),
+        (
+            "[[listen]]\naddress = '0.0.0.0:1'\nproxy_protocol = ['10.1.2.3/8']",
+            "listen.proxy_protocol: the address has bits behind the /8 | write \"10.0.0.0/8\" or \"10.1.2.3\"",
         ),
         (
             "[relay]\naddresses = '192.0.2.1'",
@@ -406,6 +497,22 @@ fn wrong_values_say_what_would_be_right() {
         (
             "[limits]\nbandwidth = '20 mbit/s'",
             "limits.bandwidth: not a bandwidth | write \"20 Mbit/s\", or \"off\" for no limit",
+        ),
+        (
+            "[limits]\nqueue_per_connection = 256",
+            "limits.queue_per_connection: expected a size, found a whole number | write it with its unit, in quotes: \"256 KiB\"",
+        ),
+        (
+            "[limits]\nqueue_per_connection = 262144",
+            "limits.queue_per_connection: expected a size, found a whole number | write it with its unit, in quotes: \"256 KiB\"",
+        ),
+        (
+            "[limits]\nqueue_per_connection = '1 KiB'",
+            "limits.queue_per_connection: 1 KiB is out of range | write \"16 KiB\" to \"16 MiB\"",
+        ),
+        (
+            "[limits]\nqueue_per_connection = 'off'",
+            "limits.queue_per_connection: not a size | write a whole number and a unit of KiB, MiB, kB or MB, such as \"256 KiB\"",
         ),
         (
             "[limits]\nmax_lifetime = '5m'",

@@ -152,7 +152,7 @@ impl Core {
     }
 
     /// Sends what is queued, then makes the buffers free again.
-    fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         self.host.flush(&self.received);
         self.received.clear();
     }

@@ -1,21 +1,25 @@
 //! All shards of a process: started together, told together, stopped together.
 
-use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, TcpListener};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use turn_engine::{Counters, Engine, NonceKey, Random, Report, Settings, ShardId, Shared};
+use rustls::ServerConfig;
+use turn_dtls::{CookieKey, DtlsIdentity};
+use turn_engine::{Counters, Engine, NonceKey, Random, Settings, ShardId, Shared};
 use turn_udp::RelayOptions;
 
 use crate::clock;
-use crate::listener::{Bound, ListenError, ListenPlan, bind_all};
+use crate::dtls::DtlsClients;
+use crate::listener::{Bound, ListenError, ListenPlan, Listening, bind_all};
 use crate::mailbox::{Address, Mailbox, Message, mailbox};
 use crate::net_counters::NetCounters;
+use crate::observer::Observer;
 use crate::shard;
+use crate::stream::{Admission, Entrance, Patience};
 
 /// What a fleet of shards is made from.
 #[derive(Debug)]
@@ -35,6 +39,12 @@ pub struct Plan {
     pub settings: Settings,
     /// Who hears of allocations and limits.
     pub observer: Arc<dyn Observer>,
+    /// The server's side of TLS, for listeners that speak it.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// The certificate of DTLS sessions, for listeners that speak it.
+    pub dtls: Option<Arc<DtlsIdentity>>,
+    /// How long clients on streams are waited for.
+    pub patience: Patience,
 }
 
 /// How relay sockets are made.
@@ -44,13 +54,6 @@ pub struct RelayPlan {
     pub ports: RangeInclusive<u16>,
     /// Differentiated services code point of what leaves toward peers, 0 to 63.
     pub dscp: u8,
-}
-
-/// Hears of allocations, refusals and limits. Called on a shard's thread: it
-/// must not block.
-pub trait Observer: Send + Sync + fmt::Debug {
-    /// Something happened on `shard`.
-    fn report(&self, shard: ShardId, report: Report);
 }
 
 /// The fleet could not be started.
@@ -69,7 +72,7 @@ pub enum FleetError {
 pub struct Fleet {
     members: Vec<Member>,
     shared: Arc<Shared>,
-    listening: Vec<SocketAddr>,
+    listening: Vec<Listening>,
 }
 
 #[derive(Debug)]
@@ -86,6 +89,13 @@ pub(crate) struct ShardPlan {
     pub(crate) engine: Engine,
     pub(crate) shared: Arc<Shared>,
     pub(crate) listeners: Vec<Bound>,
+    pub(crate) stream_listeners: Vec<(TcpListener, Entrance)>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) dtls: DtlsClients,
+    pub(crate) patience: Patience,
+    /// Shards of the process.
+    pub(crate) shards: u32,
     pub(crate) relay_options: RelayOptions,
     pub(crate) latency_budget: Option<Duration>,
     pub(crate) neighbours: Vec<Address>,
@@ -101,13 +111,9 @@ impl Fleet {
     /// A listener cannot be bound, or a thread cannot be started.
     pub fn start(plan: Plan) -> Result<Self, FleetError> {
         let shards = plan.shards.max(1);
-        let groups = bind_all(&plan.listen, usize::from(shards), &plan.present)?;
-        let listening: Vec<_> = groups
-            .first()
-            .map(|group| group.iter().map(|bound| bound.socket.local_addr()).collect())
-            .unwrap_or_default();
+        let (groups, listening) = bind_all(&plan.listen, usize::from(shards), &plan.present)?;
         let mut settings = plan.settings;
-        settings.peers.endpoints.extend(&listening);
+        settings.peers.endpoints.extend(listening.iter().map(|listening| listening.address));
         let settings = Arc::new(settings);
 
         let mut key = [0; 32];
@@ -121,11 +127,16 @@ impl Fleet {
         ));
         let relay_options =
             RelayOptions { gro: true, dscp: plan.relay.dscp, ..RelayOptions::default() };
+        let admission = Arc::new(Admission::new(clock::now().mono));
+        let mut secret = [0; 32];
+        random(&mut secret)?;
+        let cookies = CookieKey::new(secret, clock::now().mono);
+        let sessions = settings.limits.connections_per_source;
         let (neighbours, mailboxes): (Vec<Address>, Vec<Mailbox>) =
             (0..shards).map(|_| mailbox()).unzip();
 
         let mut members = Vec::new();
-        for ((id, listeners), inbox) in (0..shards).zip(groups).zip(mailboxes) {
+        for ((id, group), inbox) in (0..shards).zip(groups).zip(mailboxes) {
             let shard = ShardId(id);
             let random = Random::new(|bytes| {
                 // The operating system's source was there at start and does not go.
@@ -142,7 +153,13 @@ impl Fleet {
                 shard,
                 engine,
                 shared: Arc::clone(&shared),
-                listeners,
+                listeners: group.datagrams,
+                stream_listeners: group.streams,
+                admission: Arc::clone(&admission),
+                tls: plan.tls.clone(),
+                dtls: DtlsClients::new(cookies.clone(), plan.dtls.clone(), sessions),
+                patience: plan.patience,
+                shards: u32::from(shards),
                 relay_options,
                 latency_budget: plan.latency_budget,
                 neighbours: neighbours.clone(),
@@ -158,7 +175,7 @@ impl Fleet {
     }
 
     /// The addresses that are listened on, ports chosen by the kernel included.
-    pub fn listening(&self) -> &[SocketAddr] {
+    pub fn listening(&self) -> &[Listening] {
         &self.listening
     }
 
@@ -196,7 +213,8 @@ impl Fleet {
     /// # Errors
     /// A shard has ended or does not answer.
     pub fn apply(&self, mut settings: Settings) -> io::Result<()> {
-        settings.peers.endpoints.extend(&self.listening);
+        let endpoints = self.listening.iter().map(|listening| listening.address);
+        settings.peers.endpoints.extend(endpoints);
         let settings = Arc::new(settings);
         let mut acknowledged = Vec::new();
         for member in &self.members {
@@ -209,6 +227,20 @@ impl Fleet {
         }
         for wait in acknowledged {
             wait.blocking_recv().map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    /// Gives every shard a new certificate for DTLS sessions that begin from now
+    /// on; none ends DTLS for new clients.
+    ///
+    /// # Errors
+    /// A shard has ended or does not answer.
+    pub fn set_dtls(&self, identity: Option<&Arc<DtlsIdentity>>) -> io::Result<()> {
+        for member in &self.members {
+            let message = Message::Identity(identity.cloned());
+            let posted = member.address.post(message);
+            posted.map_err(|_| io::Error::other("a shard takes no messages"))?;
         }
         Ok(())
     }

@@ -3,21 +3,26 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use stun_responder::{MAX_REPLY_LEN, Verdict as Binding, is_binding, respond};
 use turn_engine::{
-    Action, Completion, Engine, FiveTuple, Link, LinkId, Now, OpenError, Outcome, RelayId, Relayed,
-    Report, Route, ShardId, Shared, Transport,
+    Action, AddressRange, Completion, Engine, FiveTuple, Link, LinkId, Now, OpenError, Outcome,
+    RelayId, RelayProtocol, Relayed, Route, ShardId, Shared, Transport,
 };
 use turn_udp::{Datagram, Datagrams, Destination, RecvBatch, RelayOptions, SendBatch, UdpSocket};
 
-use crate::fleet::Observer;
+use crate::clock;
+use crate::dtls::{DtlsClients, is_record, listener_of, path};
+use crate::link::{LinkKind, Slot};
 use crate::mailbox::{Address, Message};
 use crate::net_counters::NetCounters;
+use crate::observer::Observer;
+use crate::proxied::Upstreams;
 use crate::relay_sockets::RelaySockets;
 use crate::ring::{RingWriter, ring};
+use crate::stream::{Lane, Order, PeerSockets, Spoken, StreamContext, Streams};
 
 /// An engine with its sockets and what is on its way out.
 pub(crate) struct Host {
@@ -26,6 +31,12 @@ pub(crate) struct Host {
     pub(crate) shared: Arc<Shared>,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) relays: RelaySockets,
+    pub(crate) streams: Streams,
+    pub(crate) peers: PeerSockets,
+    pub(crate) dtls: DtlsClients,
+    pub(crate) upstreams: Upstreams,
+    /// Where tasks of connections to peers are at home.
+    pub(crate) home: Weak<StreamContext>,
     pub(crate) relay_options: RelayOptions,
     pub(crate) outgoing: SendBatch,
     pub(crate) neighbours: Vec<Address>,
@@ -34,6 +45,8 @@ pub(crate) struct Host {
     pub(crate) observer: Arc<dyn Observer>,
     /// Shards that have something new in a ring.
     pub(crate) to_wake: Vec<ShardId>,
+    /// Some task of a stream has something to write.
+    pub(crate) has_woken_streams: bool,
     /// A datagram from a ring with its prefix.
     pub(crate) scratch: Vec<u8>,
 }
@@ -44,10 +57,20 @@ pub(crate) struct Listener {
     pub(crate) socket: Rc<UdpSocket>,
     /// Bound to an unspecified address: each reply names its source.
     pub(crate) is_wildcard: bool,
+    pub(crate) spoken: Spoken,
+    /// Who puts a PROXY header in front of every datagram; empty: nobody does.
+    pub(crate) upstreams: Rc<[AddressRange]>,
+}
+
+/// How something reaches a peer or a client.
+pub(crate) enum Way<'s> {
+    Datagram(&'s Rc<UdpSocket>, Destination),
+    Stream(&'s Rc<Lane>),
+    Dtls(Slot),
 }
 
 impl Host {
-    /// Serves what a listener has received; gives the number of datagrams.
+    /// Serves what a UDP listener has received; gives the number of datagrams.
     pub(crate) fn serve_clients(
         &mut self,
         slot: usize,
@@ -59,12 +82,26 @@ impl Host {
         for datagram in datagrams {
             served += 1;
             let server = server_address(&listener, datagram.to);
+            if !listener.upstreams.is_empty() {
+                self.serve_proxied(slot, &listener, server, &datagram, now);
+                continue;
+            }
+            if is_record(datagram.bytes) {
+                if listener.spoken.secured {
+                    self.serve_record(path(datagram.from, server), datagram.bytes, now);
+                }
+                continue;
+            }
+            if !listener.spoken.plain {
+                continue;
+            }
             if is_binding(datagram.bytes) {
-                self.answer_binding(&listener, server, &datagram, now);
+                let to = destination(&listener, datagram.from, server, false);
+                self.answer_binding(&listener, datagram.bytes, datagram.from, to, now);
                 continue;
             }
             let tuple = FiveTuple { transport: Transport::Udp, client: datagram.from, server };
-            let link = Link { id: LinkId(slot as u64), tuple };
+            let link = Link { id: LinkKind::Listener(slot).id(), tuple };
             match self.engine.from_client(now, link, datagram.bytes) {
                 Outcome::Relay(relayed) => self.relay(relayed, &datagram),
                 Outcome::Handled => self.drain_actions(now),
@@ -102,15 +139,8 @@ impl Host {
         payload: &[u8],
         now: Now,
     ) {
-        let Outcome::Relay(relayed) = self.engine.from_peer(now, relay, from, payload) else {
-            return;
-        };
-        self.scratch.clear();
-        self.scratch.extend_from_slice(relayed.prefix.as_bytes());
-        self.scratch.extend_from_slice(payload.get(relayed.payload).unwrap_or_default());
-        self.scratch.resize(self.scratch.len() + usize::from(relayed.padding), 0);
-        if let Some((socket, to)) = resolve(&self.listeners, &self.relays, &relayed.route, false) {
-            self.outgoing.push_bytes(socket, to, &self.scratch);
+        if let Outcome::Relay(relayed) = self.engine.from_peer(now, relay, from, payload) {
+            self.relay_copy(relayed, payload);
         }
     }
 
@@ -121,15 +151,25 @@ impl Host {
                 None => return,
                 Some(Action::Reply { link, to, from, bytes }) => {
                     let route = Route::Client { link, to, from };
-                    if let Some((socket, to)) =
-                        resolve(&self.listeners, &self.relays, &route, false)
-                    {
-                        self.outgoing.push_bytes(socket, to, bytes);
+                    let Self { listeners, relays, streams, upstreams, .. } = self;
+                    match resolve(listeners, relays, streams, upstreams, &route, false) {
+                        Some(Way::Datagram(socket, to)) => {
+                            self.outgoing.push_bytes(socket, to, bytes);
+                        }
+                        Some(Way::Stream(lane)) => {
+                            lane.push_control(bytes);
+                            self.has_woken_streams = true;
+                        }
+                        Some(Way::Dtls(slot)) => {
+                            self.dtls.send(slot, &[bytes]);
+                        }
+                        // [S19] The connection is gone, and no other is made.
+                        None => {}
                     }
                     None
                 }
-                Some(Action::OpenRelay { ticket, relay, bind }) => {
-                    let opened = open_relay(&mut self.relays, relay, bind, &self.relay_options);
+                Some(Action::OpenRelay { ticket, relay, bind, protocol }) => {
+                    let opened = self.open_relay(relay, bind, protocol);
                     Some(match opened {
                         Ok(()) => {
                             self.counters.relays_opened.add(1);
@@ -139,7 +179,7 @@ impl Host {
                     })
                 }
                 Some(Action::CloseRelay(relay)) => {
-                    if self.relays.remove(relay).is_some() {
+                    if self.relays.remove(relay).is_some() || self.peers.close_relay(relay) {
                         self.counters.relays_closed.add(1);
                     }
                     None
@@ -150,6 +190,22 @@ impl Host {
                         address.post(Message::Claim { from, ticket, claim }).is_ok()
                     });
                     if posted { None } else { Some((ticket, Completion::Claimed(None))) }
+                }
+                Some(Action::ConnectPeer { connection, bind, peer, .. }) => {
+                    self.connect_peer(connection, bind, peer);
+                    None
+                }
+                Some(Action::Splice { link, connection }) => {
+                    self.order(link, Order::Splice(connection));
+                    None
+                }
+                Some(Action::ClosePeer(connection)) => {
+                    self.close_peer(connection);
+                    None
+                }
+                Some(Action::HandOver { link, shard }) => {
+                    self.order(link, Order::HandOver(shard));
+                    None
                 }
                 Some(Action::Report(report)) => {
                     self.observer.report(self.shard, report);
@@ -164,6 +220,9 @@ impl Host {
 
     /// Sends what is queued and wakes who has something in a ring.
     pub(crate) fn flush(&mut self, received: &RecvBatch) {
+        if self.dtls.has_output() {
+            self.pump_dtls(clock::now());
+        }
         let flushed = self.outgoing.flush(received, |_, _, _| {});
         self.counters.sent.add(flushed.datagrams);
         self.counters.sent_in_runs.add(flushed.segmented);
@@ -182,16 +241,26 @@ impl Host {
             let payload = datagram.bytes.get(relayed.payload).unwrap_or_default();
             return self.relay_across(shard, relay, from, payload);
         }
-        let Some((socket, to)) =
-            resolve(&self.listeners, &self.relays, &relayed.route, relayed.dont_fragment)
-        else {
-            return;
-        };
-        let payload = datagram.at.range(relayed.payload).padded(relayed.padding);
-        self.outgoing.push(socket, to, relayed.prefix.as_bytes(), payload);
+        let Self { listeners, relays, streams, upstreams, .. } = self;
+        let (route, dont_fragment) = (&relayed.route, relayed.dont_fragment);
+        match resolve(listeners, relays, streams, upstreams, route, dont_fragment) {
+            Some(Way::Datagram(socket, to)) => {
+                let payload = datagram.at.range(relayed.payload).padded(relayed.padding);
+                self.outgoing.push(socket, to, relayed.prefix.as_bytes(), payload);
+            }
+            Some(Way::Stream(_) | Way::Dtls(_)) => self.relay_copy(relayed, datagram.bytes),
+            None => {}
+        }
     }
 
-    fn relay_across(&mut self, shard: ShardId, relay: RelayId, from: SocketAddr, payload: &[u8]) {
+    /// Hands a datagram to another shard.
+    pub(crate) fn relay_across(
+        &mut self,
+        shard: ShardId,
+        relay: RelayId,
+        from: SocketAddr,
+        payload: &[u8],
+    ) {
         let place = usize::from(shard.0);
         let Some(writer) = self.writers.get_mut(place) else { return };
         if writer.is_none() {
@@ -210,28 +279,48 @@ impl Host {
         }
     }
 
+    fn open_relay(
+        &mut self,
+        relay: RelayId,
+        bind: SocketAddr,
+        protocol: RelayProtocol,
+    ) -> Result<(), OpenError> {
+        let opened = match protocol {
+            RelayProtocol::Udp => UdpSocket::relay(bind, &self.relay_options)
+                .and_then(|socket| self.relays.insert(relay, socket)),
+            RelayProtocol::Tcp => self.listen_for_peers(relay, bind),
+        };
+        opened.map_err(|error| open_error(&error))
+    }
+
+    /// Tells the task of a connection what the engine wants of it.
+    fn order(&self, link: LinkId, order: Order) {
+        if let LinkKind::Stream(slot) = LinkKind::of(link)
+            && let Some(lane) = self.streams.get(slot)
+        {
+            lane.order(order);
+        }
+    }
+
     /// Answers a Binding request without asking the engine: no state, no
     /// allocation, a bucket and 32 bytes.
-    fn answer_binding(
+    pub(crate) fn answer_binding(
         &mut self,
         listener: &Listener,
-        server: SocketAddr,
-        datagram: &Datagram<'_>,
+        bytes: &[u8],
+        client: SocketAddr,
+        to: Destination,
         now: Now,
     ) {
         let limits = &self.engine.settings().limits;
-        if !self.shared.admit_binding(limits, datagram.from, now.mono) {
+        if !self.shared.admit_binding(limits, client, now.mono) {
             self.counters.binding_dropped.add(1);
-            if self.shared.meets_limit("binding_replies") {
-                let report = Report::LimitReached { key: "binding_replies" };
-                self.observer.report(self.shard, report);
-            }
+            self.meet_limit("binding_replies");
             return;
         }
         let mut reply = [0; MAX_REPLY_LEN];
-        match respond(datagram.bytes, datagram.from, &mut reply) {
+        match respond(bytes, client, &mut reply) {
             Binding::Reply(bytes) => {
-                let to = destination(listener, datagram.from, server, false);
                 self.outgoing.push_bytes(&listener.socket, to, bytes);
                 self.counters.binding_replies.add(1);
             }
@@ -240,33 +329,54 @@ impl Host {
     }
 }
 
-/// The socket and destination of a route to a peer or a client.
-fn resolve<'s>(
+/// How a route to a peer or a client is taken; `None` where it leads nowhere
+/// any more.
+pub(crate) fn resolve<'s>(
     listeners: &'s [Listener],
     relays: &'s RelaySockets,
+    streams: &'s Streams,
+    upstreams: &Upstreams,
     route: &Route,
     dont_fragment: bool,
-) -> Option<(&'s Rc<UdpSocket>, Destination)> {
+) -> Option<Way<'s>> {
     match route {
-        Route::Peer { via, peer } => relays
-            .get(*via)
-            .map(|socket| (socket, Destination { to: *peer, source: None, dont_fragment })),
-        Route::Client { link, to, from } => {
-            let listener = listeners.get(usize::try_from(link.0).ok()?)?;
-            Some((&listener.socket, destination(listener, *to, *from, dont_fragment)))
-        }
+        Route::Peer { via, peer } => relays.get(*via).map(|socket| {
+            Way::Datagram(socket, Destination { to: *peer, source: None, dont_fragment })
+        }),
+        Route::Client { link, to, from } => match LinkKind::of(*link) {
+            LinkKind::Listener(slot) => {
+                let listener = listeners.get(slot)?;
+                let to = destination(listener, *to, *from, dont_fragment);
+                Some(Way::Datagram(&listener.socket, to))
+            }
+            LinkKind::Stream(slot) => streams.get(slot).map(Way::Stream),
+            LinkKind::Dtls(slot) => Some(Way::Dtls(slot)),
+            LinkKind::Proxied(slot) => upstreams
+                .way(listeners, slot, *from, dont_fragment)
+                .map(|(listener, to)| Way::Datagram(&listener.socket, to)),
+        },
         Route::Shard { .. } => None,
     }
 }
 
 /// RFC 8489 section 6.3.1.2: a reply leaves from the address that was asked. [S14]
-fn destination(
+pub(crate) fn destination(
     listener: &Listener,
     to: SocketAddr,
     from: SocketAddr,
     dont_fragment: bool,
 ) -> Destination {
     Destination { to, source: listener.is_wildcard.then_some(from.ip()), dont_fragment }
+}
+
+/// How a datagram leaves from one of our addresses.
+pub(crate) fn datagram_way(
+    listeners: &[Listener],
+    from: SocketAddr,
+    to: SocketAddr,
+) -> Option<(&Rc<UdpSocket>, Destination)> {
+    let listener = listener_of(listeners, from)?;
+    Some((&listener.socket, destination(listener, to, from, false)))
 }
 
 fn server_address(listener: &Listener, to: Option<IpAddr>) -> SocketAddr {
@@ -283,17 +393,11 @@ fn server_address(listener: &Listener, to: Option<IpAddr>) -> SocketAddr {
     clippy::wildcard_enum_match_arm,
     reason = "the kinds are the standard library's, and open"
 )]
-fn open_relay(
-    relays: &mut RelaySockets,
-    relay: RelayId,
-    bind: SocketAddr,
-    options: &RelayOptions,
-) -> Result<(), OpenError> {
-    let opened = UdpSocket::relay(bind, options).and_then(|socket| relays.insert(relay, socket));
-    opened.map_err(|error| match error.kind() {
+fn open_error(error: &io::Error) -> OpenError {
+    match error.kind() {
         // A security module that denies this port may allow the next.
         io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => OpenError::AddressInUse,
         io::ErrorKind::AddrNotAvailable => OpenError::AddressUnavailable,
         _ => OpenError::Exhausted,
-    })
+    }
 }

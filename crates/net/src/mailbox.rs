@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
+use turn_dtls::DtlsIdentity;
 use turn_engine::{Claim, Moving, Settings, ShardId, Ticket};
 
 use crate::ring::RingReader;
+use crate::stream::Travelling;
 
 /// Messages that may wait; each is caused by an authenticated client or by
 /// the operator.
@@ -23,8 +25,12 @@ pub(crate) enum Message {
     Claim { from: ShardId, ticket: Ticket, claim: Claim },
     /// The answer to a claim: the reservation and its bound socket.
     Claimed { ticket: Ticket, moved: Option<(Moving, OwnedFd)> },
+    /// A client connection whose peer is with this shard.
+    TakeStream(Box<Travelling>),
     /// New settings; the sender learns when they are in force.
     Apply(Arc<Settings>, tokio::sync::oneshot::Sender<()>),
+    /// The certificate of new DTLS sessions.
+    Identity(Option<Arc<DtlsIdentity>>),
     /// End.
     Stop,
 }

@@ -40,6 +40,50 @@ pub struct NetCounters {
     pub relays_opened: Count,
     /// See `relays_opened`.
     pub relays_closed: Count,
+    /// TCP connections accepted from clients.
+    pub connections_accepted: Count,
+    /// Connections that have ended, of those that were let in.
+    pub connections_closed: Count,
+    /// Connections closed at once: over a limit, or not from a known upstream.
+    pub connections_refused: Count,
+    /// Connections without an allocation that ended to make room for newer ones.
+    pub connections_shed: Count,
+    /// Connections that took too long for their next step.
+    pub connections_timed_out: Count,
+    /// Connections given to the shard that has their peer.
+    pub connections_handed_over: Count,
+    /// Errors met while accepting.
+    pub accept_errors: Count,
+    /// TLS handshakes completed.
+    pub tls_handshakes: Count,
+    /// TLS handshakes that failed.
+    pub tls_handshake_errors: Count,
+    /// Frames read from streams.
+    pub stream_frames: Count,
+    /// Frames of relayed data queued for streams.
+    pub stream_frames_sent: Count,
+    /// Of these, those that were dropped because their client is slow.
+    pub stream_frames_dropped: Count,
+    /// Streams closed because what came is no frame, or too long a one.
+    pub streams_misframed: Count,
+    /// TCP connections made to peers (RFC 6062).
+    pub peers_connected: Count,
+    /// TCP connections to peers that could not be made.
+    pub peer_connects_failed: Count,
+    /// TCP connections accepted from peers.
+    pub peers_accepted: Count,
+    /// TCP connections from peers without a permission, closed at once.
+    pub peers_refused: Count,
+    /// DTLS records read from clients.
+    pub dtls_records: Count,
+    /// DTLS handshakes completed.
+    pub dtls_sessions: Count,
+    /// DTLS sessions that have ended, of those that were completed.
+    pub dtls_sessions_closed: Count,
+    /// Datagrams dropped on a listener behind a proxy: from elsewhere, or without its header.
+    pub proxy_refused: Count,
+    /// Client and peer data connections joined.
+    pub splices: Count,
 }
 
 impl NetCounters {
@@ -63,6 +107,28 @@ impl NetCounters {
             ("listeners_rebuilt", &self.listeners_rebuilt),
             ("relays_opened", &self.relays_opened),
             ("relays_closed", &self.relays_closed),
+            ("connections_accepted", &self.connections_accepted),
+            ("connections_closed", &self.connections_closed),
+            ("connections_refused", &self.connections_refused),
+            ("connections_shed", &self.connections_shed),
+            ("connections_timed_out", &self.connections_timed_out),
+            ("connections_handed_over", &self.connections_handed_over),
+            ("accept_errors", &self.accept_errors),
+            ("tls_handshakes", &self.tls_handshakes),
+            ("tls_handshake_errors", &self.tls_handshake_errors),
+            ("stream_frames", &self.stream_frames),
+            ("stream_frames_sent", &self.stream_frames_sent),
+            ("stream_frames_dropped", &self.stream_frames_dropped),
+            ("streams_misframed", &self.streams_misframed),
+            ("peers_connected", &self.peers_connected),
+            ("peer_connects_failed", &self.peer_connects_failed),
+            ("peers_accepted", &self.peers_accepted),
+            ("peers_refused", &self.peers_refused),
+            ("dtls_records", &self.dtls_records),
+            ("dtls_sessions", &self.dtls_sessions),
+            ("dtls_sessions_closed", &self.dtls_sessions_closed),
+            ("proxy_refused", &self.proxy_refused),
+            ("splices", &self.splices),
         ]
         .into_iter()
         .map(|(name, count)| (name, count.get()))

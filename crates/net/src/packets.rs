@@ -51,6 +51,10 @@ impl Packets {
                 // turn, and a nap after each would be its ceiling.
                 yield_now().await;
             } else if let Some(budget) = nap_for {
+                // Streams that were given something write it before the nap, all at once.
+                if std::mem::take(&mut self.core.borrow_mut().host.has_woken_streams) {
+                    yield_now().await;
+                }
                 self.core.borrow().host.counters.naps.add(1);
                 nap(budget);
             }

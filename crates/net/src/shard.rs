@@ -2,14 +2,15 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 use tokio::task::{spawn_local, yield_now};
 use tokio::time::{MissedTickBehavior, interval};
-use turn_udp::{Epoll, RecvBatch, SendBatch, Watched, set_timer_slack};
+use turn_udp::{Epoll, RecvBatch, SendBatch, Watched, release_freed_memory, set_timer_slack};
 
 use crate::clock;
 use crate::core::{BUFFERS, Core};
@@ -18,7 +19,9 @@ use crate::host::{Host, Listener};
 use crate::mailbox::{Mailbox, Message};
 use crate::pace::Pace;
 use crate::packets::Packets;
+use crate::proxied::Upstreams;
 use crate::relay_sockets::RelaySockets;
+use crate::stream::{Patience, PeerSockets, StreamContext, Streams, accept};
 
 /// Ticks between two looks of the runtime at its driver.
 const EVENT_INTERVAL: u32 = 61;
@@ -26,6 +29,9 @@ const EVENT_INTERVAL: u32 = 61;
 /// How late an expired allocation may be closed; the data path compares
 /// expiries itself.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Turns of the runtime in which connections may end when the shard stops.
+const GOODBYES: usize = 64;
 
 /// Runs a shard on this thread until it is told to stop.
 pub(crate) fn run(plan: ShardPlan, mailbox: Mailbox) -> io::Result<()> {
@@ -45,8 +51,12 @@ async fn serve(plan: ShardPlan, mut mailbox: Mailbox) -> io::Result<()> {
     let mut options = Vec::new();
     for bound in plan.listeners {
         let socket = Rc::new(bound.socket);
-        listeners
-            .push(Listener { socket: Rc::clone(&socket), is_wildcard: bound.options.packet_info });
+        listeners.push(Listener {
+            socket: Rc::clone(&socket),
+            is_wildcard: bound.options.packet_info,
+            spoken: bound.entrance.spoken,
+            upstreams: bound.entrance.upstreams.into(),
+        });
         watched.push(Some(Watched::new(socket)?));
         options.push(bound.options);
     }
@@ -56,6 +66,11 @@ async fn serve(plan: ShardPlan, mut mailbox: Mailbox) -> io::Result<()> {
         shared: plan.shared,
         listeners,
         relays: RelaySockets::new(Rc::clone(&relay_set)),
+        streams: Streams::default(),
+        peers: PeerSockets::default(),
+        dtls: plan.dtls,
+        upstreams: Upstreams::default(),
+        home: Weak::new(),
         relay_options: plan.relay_options,
         outgoing: SendBatch::new(),
         writers: plan.neighbours.iter().map(|_| None).collect(),
@@ -63,10 +78,16 @@ async fn serve(plan: ShardPlan, mut mailbox: Mailbox) -> io::Result<()> {
         counters: plan.counters,
         observer: plan.observer,
         to_wake: Vec::new(),
+        has_woken_streams: false,
         scratch: Vec::new(),
     };
     let core = Core { received: RecvBatch::new(BUFFERS), host, readers: Vec::new() };
     let core = Rc::new(RefCell::new(core));
+    let context = StreamContext::new(&core, plan.admission, plan.tls, plan.shards);
+    core.borrow_mut().host.home = Rc::downgrade(&context);
+    for (socket, entrance) in plan.stream_listeners {
+        spawn_local(accept(Rc::clone(&context), TcpListener::from_std(socket)?, entrance));
+    }
     let (rebuilder, rebuilt) = mpsc::channel(4);
     let packets = Packets {
         core: Rc::clone(&core),
@@ -79,21 +100,43 @@ async fn serve(plan: ShardPlan, mut mailbox: Mailbox) -> io::Result<()> {
     };
     let packets = spawn_local(packets.run());
     let expiry = spawn_local(expire(Rc::clone(&core)));
+    let sweep = spawn_local(sweep(Rc::clone(&core), plan.patience));
     let ended = tokio::select! {
-        () = messages(&core, &mut mailbox) => Ok(()),
+        () = messages(&context, &mut mailbox) => Ok(()),
         ended = packets => ended.map_err(io::Error::other).flatten(),
     };
     expiry.abort();
+    sweep.abort();
+    close_clients(&core).await;
     ended
 }
 
+/// Says goodbye to every client on a stream or with a DTLS session, as far as
+/// that goes at once.
+async fn close_clients(core: &RefCell<Core>) {
+    {
+        let mut core = core.borrow_mut();
+        core.host.close_dtls(clock::now());
+        core.host.close_streams();
+        core.flush();
+    }
+    for _ in 0..GOODBYES {
+        if core.borrow().host.streams.is_empty() {
+            return;
+        }
+        yield_now().await;
+    }
+}
+
 /// The mailbox task: ends when the shard is told to stop.
-async fn messages(core: &RefCell<Core>, mailbox: &mut Mailbox) {
+async fn messages(context: &Rc<StreamContext>, mailbox: &mut Mailbox) {
+    let core = &context.core;
     let Mailbox { messages, rings } = mailbox;
     loop {
         tokio::select! {
             message = messages.recv() => match message {
                 Some(Message::Stop) | None => return,
+                Some(Message::TakeStream(travelling)) => travelling.arrive(context),
                 Some(message) => serve_message(&mut core.borrow_mut(), message),
             },
             () = rings.notified() => {
@@ -117,10 +160,13 @@ fn serve_message(core: &mut Core, message: Message) {
         Message::Claimed { ticket, moved } => core.take_in(now, ticket, moved),
         Message::Apply(settings, done) => {
             core.host.engine.apply(settings);
+            core.host.drain_actions(now);
+            core.flush();
             // Whoever asked may have stopped waiting.
             let _ = done.send(());
         }
-        Message::Stop => {}
+        Message::Identity(identity) => core.host.dtls.set_identity(identity),
+        Message::TakeStream(_) | Message::Stop => {}
     }
 }
 
@@ -131,5 +177,24 @@ async fn expire(core: Rc<RefCell<Core>>) {
     loop {
         ticks.tick().await;
         core.borrow_mut().expire(clock::now());
+    }
+}
+
+/// The sweep over the connections: who takes too long is told to end.
+async fn sweep(core: Rc<RefCell<Core>>, patience: Patience) {
+    let mut ticks = interval(patience.sweep_interval());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let mut core = core.borrow_mut();
+        let now = clock::now();
+        core.host.sweep(now, &patience);
+        core.host.expire_dtls(now, patience.idle);
+        core.flush();
+        if core.host.streams.has_shrunk() {
+            // [H15] What a flood took is given back; elsewhere, since it takes its time. Where
+            // no thread can be had, memory is not what is short.
+            let _ = std::thread::Builder::new().spawn(release_freed_memory);
+        }
     }
 }

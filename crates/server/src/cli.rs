@@ -6,7 +6,9 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use turn_config::LogLevel;
+use turn_config::{Config, LoadError, LogLevel, Switches, Warning};
+
+use crate::plan::Origin;
 
 /// STUN and TURN server for WebRTC.
 #[derive(Debug, Parser)]
@@ -26,6 +28,11 @@ pub struct Cli {
     #[arg(long, global = true)]
     pub allow_loopback_peers: bool,
 
+    /// Trial switch: TLS and DTLS with a certificate made at start, which no client can verify;
+    /// without --config on ports 3478 and 5349
+    #[arg(long, global = true)]
+    pub self_signed: bool,
+
     /// How much to log: error, warn, info, debug or trace; wins over the file
     #[arg(long, value_name = "LEVEL", global = true)]
     pub log_level: Option<LogLevel>,
@@ -40,6 +47,44 @@ pub struct Cli {
 pub enum Command {
     /// Validate the configuration and print what would be in force, secrets left out
     Check,
+}
+
+/// A configuration with the command line on top.
+#[derive(Debug)]
+pub struct Configured {
+    /// What is in force.
+    pub config: Config,
+    /// Whether there was a file.
+    pub origin: Origin,
+    /// What is odd about the file itself.
+    pub warnings: Vec<Warning>,
+}
+
+impl Cli {
+    /// The configuration of the file, or the defaults, with the command line on top.
+    ///
+    /// # Errors
+    /// [`LoadError`], ready to be printed.
+    pub fn configuration(&self) -> Result<Configured, LoadError> {
+        let switches =
+            Switches { self_signed: self.self_signed, loopback_peers: self.allow_loopback_peers };
+        let mut configured = match &self.config {
+            None => Configured {
+                config: Config::without_file(switches),
+                origin: Origin::Defaults,
+                warnings: Vec::new(),
+            },
+            Some(path) => {
+                let loaded = turn_config::load(path, switches)?;
+                let (config, warnings) = (loaded.config, loaded.warnings);
+                Configured { config, origin: Origin::File, warnings }
+            }
+        };
+        if let Some(level) = self.log_level {
+            configured.config.log.level = level;
+        }
+        Ok(configured)
+    }
 }
 
 #[cfg(test)]
@@ -81,6 +126,30 @@ mod tests {
         assert_eq!((cli.allow_loopback_peers, cli.log_level), (true, Some(LogLevel::Debug)));
         let error = parse("turnserver --log-level loud").unwrap_err().to_string();
         assert!(error.contains("write error, warn, info, debug or trace"), "{error}");
+    }
+
+    #[test]
+    fn a_trial_of_tls_needs_no_file() {
+        let configured = parse("turnserver --self-signed").unwrap().configuration().unwrap();
+        assert_eq!(configured.origin, Origin::Defaults);
+        assert!(configured.config.tls.self_signed);
+        let ports: Vec<u16> =
+            configured.config.listen.iter().map(|listen| listen.address.port()).collect();
+        assert_eq!(ports, [3478, 3478, 5349, 5349]);
+        let plain = parse("turnserver").unwrap().configuration().unwrap();
+        assert_eq!(plain.config, Config::default());
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("t.toml");
+        std::fs::write(&path, "[log]\nlevel = 'warn'\n").unwrap();
+        let line = format!("turnserver -c {} --log-level trace --self-signed", path.display());
+        let configured = parse(&line).unwrap().configuration().unwrap();
+        assert_eq!(configured.origin, Origin::File);
+        assert_eq!(configured.config.log.level, LogLevel::Trace);
+        assert!(configured.config.tls.self_signed && !configured.config.lab.loopback_peers);
     }
 
     #[test]

@@ -3,12 +3,17 @@
 #![forbid(unsafe_code)]
 
 pub mod banner;
+pub mod certificate_watch;
+pub mod certificates;
 pub mod cli;
+pub mod dtls;
 pub mod logging;
 pub mod plan;
 pub mod problem;
+pub mod reach;
 pub mod relay_addresses;
 pub mod server;
+pub mod signals;
 pub mod state;
 pub mod surroundings;
 

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tracing::{debug, info, warn};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use turn_config::{Log, LogFormat, LogLevel};
 use turn_engine::{Report, ShardId};
@@ -26,8 +27,10 @@ pub fn start(log: &Log) -> WorkerGuard {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
+    // [H29] The DTLS library logs what any client can provoke.
+    let filter = EnvFilter::new(format!("{level},dimpl=off"));
     let builder =
-        tracing_subscriber::fmt().with_max_level(level).with_writer(writer).with_target(false);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
     // A second start in one process, as in tests, keeps the first one's subscriber.
     let _ = match log.format {
         LogFormat::Text => builder.with_ansi(false).try_init(),
@@ -72,6 +75,14 @@ impl Observer for LogObserver {
             ),
             Report::PeerDenied { peer } => self.denied(peer),
         }
+    }
+
+    fn out_of_descriptors(&self, shard: ShardId, error: &std::io::Error) {
+        warn!(
+            shard = shard.0, %error,
+            "a connection cannot be accepted for want of descriptors or memory; what lives goes on, and accepting goes on by itself; \
+             raise LimitNOFILE= in the systemd unit, or `ulimit -Hn`"
+        );
     }
 }
 

@@ -5,15 +5,19 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use clap::Parser as _;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing::{info, warn};
+use tokio::time::{Instant, sleep_until};
+use tracing::{error, info, warn};
 use turn_config::Config;
-use turnserver::cli::{Cli, Command};
+use turnserver::certificate_watch::CertificateWatch;
+use turnserver::certificates;
+use turnserver::cli::{Cli, Command, Configured};
 use turnserver::logging::{self, LogObserver};
 use turnserver::plan::Origin;
 use turnserver::server::Server;
+use turnserver::signals::{Signals, Wish};
 use turnserver::state::{self, Kept, TrialCredentials};
 
 fn main() -> ExitCode {
@@ -29,28 +33,13 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), String> {
-    let (config, origin, file_warnings) = configuration(cli)?;
+    let Configured { config, origin, warnings } =
+        cli.configuration().map_err(|error| error.to_string())?;
+    let file_warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     match cli.command {
         Some(Command::Check) => check(&config, &file_warnings),
         None => serve(&config, origin, &file_warnings),
     }
-}
-
-/// The configuration of the file, or the defaults, with the command line on top.
-fn configuration(cli: &Cli) -> Result<(Config, Origin, Vec<String>), String> {
-    let (mut config, origin, warnings) = match &cli.config {
-        None => (Config::default(), Origin::Defaults, Vec::new()),
-        Some(path) => {
-            let loaded = turn_config::load(path).map_err(|error| error.to_string())?;
-            let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
-            (loaded.config, Origin::File, warnings)
-        }
-    };
-    config.lab.loopback_peers |= cli.allow_loopback_peers;
-    if let Some(level) = cli.log_level {
-        config.log.level = level;
-    }
-    Ok((config, origin, warnings))
 }
 
 /// `turnserver check`: what would be in force, on standard output.
@@ -59,10 +48,14 @@ fn check(config: &Config, file_warnings: &[String]) -> Result<(), String> {
     let relay = turnserver::plan::relay_addresses(config, &surroundings);
     turnserver::plan::settings(config, &surroundings, &relay, None)
         .map_err(|error| format!("error: {error}"))?;
+    let certificates = certificates::check(config, SystemTime::now())
+        .map_err(|error| format!("error: {error}"))?;
     print(&config.to_redacted_toml())?;
     let mut stderr = std::io::stderr().lock();
     let warnings = config.warnings();
-    for warning in file_warnings.iter().cloned().chain(warnings.iter().map(ToString::to_string)) {
+    let warnings = warnings.iter().map(ToString::to_string);
+    let certificates = certificates.iter().map(ToString::to_string);
+    for warning in file_warnings.iter().cloned().chain(warnings).chain(certificates) {
         writeln!(stderr, "warning: {warning}").map_err(|error| error.to_string())?;
     }
     Ok(())
@@ -81,13 +74,15 @@ fn serve(config: &Config, origin: Origin, file_warnings: &[String]) -> Result<()
         .enable_all()
         .build()
         .map_err(|error| format!("error: cannot start: {error}"))?;
+    // Before anything is served, so that a SIGHUP that comes early ends nothing.
+    let signals = runtime
+        .block_on(async { Signals::heed() })
+        .map_err(|error| format!("error: no signals: {error}"))?;
     let observer = Arc::new(LogObserver::default());
     let server = Server::start(config, origin, trial.as_ref(), observer)
         .map_err(|error| format!("error: {error}"))?;
     print(&server.banner().render())?;
-    let signal = runtime
-        .block_on(wait_for_signal())
-        .map_err(|error| format!("error: no signals: {error}"))?;
+    let signal = runtime.block_on(look_after(&server, signals));
     info!(signal, "stopping");
     server.stop().map_err(|error| format!("error: a shard failed: {error}"))
 }
@@ -121,13 +116,22 @@ fn trial_credentials() -> Result<TrialCredentials, String> {
     Ok(trial)
 }
 
-async fn wait_for_signal() -> std::io::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+/// Does what signals ask for and looks after the certificates, until a signal says stop.
+async fn look_after(server: &Server, mut signals: Signals) -> &'static str {
+    let certificates = server.certificates().map(|loaded| Arc::clone(loaded.certificates()));
+    let mut watch = CertificateWatch::new(certificates, Instant::now());
+    loop {
+        let is_replaced = tokio::select! {
+            wish = signals.next() => match wish {
+                Wish::Stop(signal) => return signal,
+                Wish::Reload(signal) => watch.reload(signal, SystemTime::now()),
+            },
+            () = sleep_until(watch.next_look()) => watch.look(Instant::now(), SystemTime::now()),
+        };
+        if is_replaced && let Err(error) = server.certificates_replaced() {
+            error!(%error, "a shard has not taken the new certificate over");
+        }
+    }
 }
 
 fn print(text: &str) -> Result<(), String> {

@@ -8,14 +8,14 @@ use std::time::Duration;
 use turn_codec::ChannelRange;
 use turn_config::{
     AllocationsPerUser, BitRate, Config, Credential, DefaultFamily as ConfiguredFamily, External,
-    Limit, Rate as ConfiguredRate, Shards,
+    Limit, Rate as ConfiguredRate, Shards, Transport as ConfiguredTransport,
 };
 use turn_credentials::{KeyAlgorithm, KeyError, LongTermKey, PrepareError};
 use turn_engine::{
     AddressRange, Bandwidth, DefaultFamily, Keyring, Limits, PeerPolicy, PeerRule, PerUser, Rate,
-    RelayAddress, RelaySettings, Settings, TimeLimitedRules, UserSecret,
+    RelayAddress, RelaySettings, Settings, TimeLimitedRules, Transport, UserSecret,
 };
-use turn_net::{ListenPlan, Observer, Plan, RelayPlan};
+use turn_net::{ListenPlan, Observer, Patience, Plan, RelayPlan};
 
 use crate::relay_addresses::{Notice, choose, judge};
 use crate::state::TrialCredentials;
@@ -104,6 +104,8 @@ pub fn plan(
         .iter()
         .map(|listen| ListenPlan {
             address: listen.address,
+            transports: listen.transports.iter().copied().map(transport).collect(),
+            proxy_upstreams: address_ranges(&listen.proxy_protocol),
             patience: if origin == Origin::File { PATIENCE } else { Duration::ZERO },
             // Nobody asked for IPv6 by name.
             optional: origin == Origin::Defaults && listen.address.is_ipv6(),
@@ -116,8 +118,25 @@ pub fn plan(
         relay: RelayPlan { ports: config.relay.ports.clone(), dscp: config.relay.dscp },
         latency_budget: config.relay.latency_budget.value(),
         settings: settings(config, surroundings, relay, trial)?,
+        // The certificates are read by whoever starts the server.
+        tls: None,
+        dtls: None,
+        patience: Patience::default(),
         observer,
     })
+}
+
+fn transport(transport: ConfiguredTransport) -> Transport {
+    match transport {
+        ConfiguredTransport::Udp => Transport::Udp,
+        ConfiguredTransport::Tcp => Transport::Tcp,
+        ConfiguredTransport::Tls => Transport::Tls,
+        ConfiguredTransport::Dtls => Transport::Dtls,
+    }
+}
+
+fn address_ranges(ranges: &[turn_config::AddressRange]) -> Vec<AddressRange> {
+    ranges.iter().filter_map(|range| AddressRange::new(range.first, range.last)).collect()
 }
 
 /// What the engine goes by.
@@ -145,6 +164,7 @@ pub fn settings(
             addresses: relay.addresses.clone(),
             default_family,
             channels: channels(config),
+            tcp: config.relay.tcp,
         },
         peers: peers(config, surroundings, relay),
         limits: limits(config),
@@ -229,19 +249,21 @@ fn limits(config: &Config) -> Limits {
         allocations_per_source: limits.allocations_per_source.value(),
         binding_replies: limits.binding_replies.value().map(rate),
         challenges: limits.challenges.value().map(rate),
-        exempt_sources: limits
-            .exempt_sources
-            .iter()
-            .filter_map(|range| AddressRange::new(range.first, range.last))
-            .collect(),
+        connections_per_source: limits.connections_per_source.value(),
+        exempt_sources: address_ranges(&limits.exempt_sources),
         permissions_per_allocation: limits.permissions_per_allocation.value(),
         channels_per_allocation: limits.channels_per_allocation.value(),
         peers_per_allocation: limits.peers_per_allocation.value(),
         new_peers: limits.new_peers.value().map(rate),
+        peer_connections_per_allocation: limits.peer_connections_per_allocation.value(),
         bandwidth_per_allocation: limits.bandwidth_per_allocation.value().map(bandwidth),
         bandwidth_per_user: limits.bandwidth_per_user.value().map(bandwidth),
         bandwidth_per_realm: limits.bandwidth_per_realm.value().map(bandwidth),
         bandwidth: limits.bandwidth.value().map(bandwidth),
+        unauthenticated_connections: limits.unauthenticated_connections.value(),
+        accepts: limits.accepts.value().map(rate),
+        queue_per_connection: usize::try_from(limits.queue_per_connection.bytes())
+            .unwrap_or(usize::MAX),
         max_lifetime: limits.max_lifetime,
         max_allocation_age: limits.max_allocation_age.value(),
     }

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 
 use turn_net::{FleetError, ListenError};
 
+use crate::certificates::CertificatesError;
 use crate::plan::CredentialError;
 use crate::state::StateError;
 
@@ -29,6 +30,9 @@ pub enum StartError {
     /// A credential of the configuration is of no use.
     #[error("{0}\n  = help: correct it under [auth] users")]
     Credential(#[from] CredentialError),
+    /// The certificates are of no use.
+    #[error(transparent)]
+    Certificates(#[from] CertificatesError),
     /// The kept credentials are of no use.
     #[error(transparent)]
     State(#[from] StateError),
@@ -52,8 +56,9 @@ fn help(error: &ListenError) -> String {
     let port = address.port();
     match error.source.kind() {
         ErrorKind::AddrInUse => format!(
-            "another process has the port; `ss -lunp 'sport = :{port}'` names it (is coturn running? \
-             `systemctl stop coturn`), or choose another port: [[listen]] address = \"{}:3479\"",
+            "another process has the port; `ss -lntup 'sport = :{port}'` names it (is coturn running? \
+             `systemctl stop coturn`{}), or choose another port: [[listen]] address = \"{}:3479\"",
+            if port == 443 { "; a web server? docs/443-only.md shares the port" } else { "" },
             bracketed(address.ip())
         ),
         ErrorKind::PermissionDenied => format!(

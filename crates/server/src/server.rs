@@ -1,17 +1,21 @@
 //! A running server: what the binary starts, and what tests start in-process.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tracing::{info, warn};
 use turn_config::Config;
 use turn_credentials::{UnixSeconds, mint};
-use turn_net::{Fleet, Observer};
+use turn_engine::Transport;
+use turn_net::{Fleet, Listening, Observer};
 
 use crate::banner::{Access, Banner, TimeLimited};
+use crate::certificates::ServerCertificates;
+use crate::dtls;
 use crate::plan::{Origin, RelayChoice, plan, relay_addresses, settings};
 use crate::problem::StartError;
+use crate::reach::{Endpoint, endpoints, reach};
 use crate::relay_addresses::Notice;
 use crate::state::{Kept, TrialCredentials};
 use crate::surroundings::Surroundings;
@@ -22,6 +26,8 @@ pub struct Server {
     fleet: Fleet,
     relay: RelayChoice,
     surroundings: Surroundings,
+    certificates: Option<ServerCertificates>,
+    wants_dtls: bool,
     banner: Banner,
 }
 
@@ -48,23 +54,50 @@ impl Server {
         for notice in &relay.notices {
             say(*notice);
         }
+        let certificates =
+            ServerCertificates::load(config, &own_addresses(config, &relay), SystemTime::now())?;
         if origin == Origin::File {
             say_who_is_waited_for(config, &surroundings);
         }
-        let plan = plan(config, origin, &surroundings, &relay, trial, observer)?;
+        let mut plan = plan(config, origin, &surroundings, &relay, trial, observer)?;
+        plan.tls = certificates.as_ref().map(ServerCertificates::tls);
+        let of_dtls = certificates.as_ref().filter(|_| dtls::is_wanted(config));
+        plan.dtls = of_dtls.and_then(|loaded| dtls::identity(loaded.certificates()));
+        let has_dtls = plan.dtls.is_some();
         let fleet = Fleet::start(plan)?;
-        let banner = banner(config, &fleet, &relay, trial);
-        Ok(Self { fleet, relay, surroundings, banner })
+        let names = certificates.as_ref().map_or_else(Vec::new, ServerCertificates::names);
+        let mut listening = endpoints(&config.listen, fleet.listening());
+        listening.retain(|endpoint| has_dtls || endpoint.transport != Transport::Dtls);
+        let banner = banner(config, listening, &relay, &names, trial);
+        let wants_dtls = dtls::is_wanted(config);
+        Ok(Self { fleet, relay, surroundings, certificates, wants_dtls, banner })
     }
 
     /// The addresses that are listened on.
-    pub fn listening(&self) -> &[SocketAddr] {
+    pub fn listening(&self) -> &[Listening] {
         self.fleet.listening()
     }
 
     /// The running shards and their counters.
     pub fn fleet(&self) -> &Fleet {
         &self.fleet
+    }
+
+    /// The certificates of TLS and DTLS listeners, if the configuration names any.
+    pub fn certificates(&self) -> Option<&ServerCertificates> {
+        self.certificates.as_ref()
+    }
+
+    /// Takes over certificates that were replaced: TLS has them already, new DTLS
+    /// sessions get theirs.
+    ///
+    /// # Errors
+    /// A shard does not answer.
+    pub fn certificates_replaced(&self) -> std::io::Result<()> {
+        let Some(loaded) = self.certificates.as_ref().filter(|_| self.wants_dtls) else {
+            return Ok(());
+        };
+        self.fleet.set_dtls(dtls::identity(loaded.certificates()).as_ref())
     }
 
     /// What to print for the operator.
@@ -99,6 +132,21 @@ impl Server {
         info!(counters = totals.join(" "), "stopped");
         result
     }
+}
+
+/// What a self-signed certificate is made out to: clients of a trial go by address.
+fn own_addresses(config: &Config, relay: &RelayChoice) -> Vec<IpAddr> {
+    let relays = relay.addresses.iter().flat_map(|relay| [relay.advertised, relay.bound]);
+    let listeners = config.listen.iter().map(|listen| listen.address.ip());
+    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    let mut addresses: Vec<IpAddr> = relays
+        .chain(listeners)
+        .chain(loopback)
+        .filter(|address| !address.is_unspecified())
+        .collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
 }
 
 /// Every relayed transport address is a descriptor; one address is seldom used up.
@@ -139,12 +187,11 @@ fn say(notice: Notice) {
 
 fn banner(
     config: &Config,
-    fleet: &Fleet,
+    listening: Vec<Endpoint>,
     relay: &RelayChoice,
+    names: &[String],
     trial: Option<&TrialCredentials>,
 ) -> Banner {
-    let listening = fleet.listening().to_vec();
-    let port = listening.first().map_or(3_478, SocketAddr::port);
     let access = match trial {
         Some(trial) => trial_access(config, trial),
         None if config.auth.anonymous => Access::Anonymous,
@@ -153,39 +200,18 @@ fn banner(
     };
     Banner {
         version: env!("CARGO_PKG_VERSION"),
-        hosts: hosts(&listening, relay),
+        reach: reach(&listening, &relay.addresses, names),
         listening,
-        port,
         relay: relay.addresses.iter().map(|relay| relay.advertised).collect(),
         relay_ports: config.relay.ports.clone(),
+        relay_tcp: config.relay.tcp,
         access,
     }
 }
 
-/// Where clients reach us: what we listen on by name, else where we relay.
-fn hosts(listening: &[SocketAddr], relay: &RelayChoice) -> Vec<String> {
-    let is_everywhere = listening.iter().any(|address| address.ip().is_unspecified());
-    let addresses: Vec<IpAddr> = if is_everywhere {
-        relay.addresses.iter().map(|relay| relay.advertised).collect()
-    } else {
-        listening
-            .iter()
-            .map(|listening| {
-                relay
-                    .addresses
-                    .iter()
-                    .find(|relay| relay.bound == listening.ip())
-                    .map_or(listening.ip(), |relay| relay.advertised)
-            })
-            .collect()
-    };
-    addresses.iter().map(IpAddr::to_string).collect()
-}
-
 fn trial_access(config: &Config, trial: &TrialCredentials) -> Access {
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let now =
+        SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let expiry = UnixSeconds(now.saturating_add(SAMPLE_LIFETIME.as_secs()));
     let secret = trial.secret.reveal().as_bytes();
     let (username, credential) = mint(secret, Some("alice"), expiry, config.auth.separator);

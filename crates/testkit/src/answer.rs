@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use turn_codec::attribute::{
-    ErrorCode, Lifetime, Nonce, Realm, ReservationToken, XorRelayedAddress,
+    ConnectionId, ErrorCode, Lifetime, Nonce, Realm, ReservationToken, XorRelayedAddress,
 };
 use turn_codec::{Attribute, AttributeType, Class, Message};
 use turn_credentials::LongTermKey;
@@ -72,6 +72,11 @@ impl Answer {
     /// RESERVATION-TOKEN.
     pub fn token(&self) -> Option<[u8; 8]> {
         self.get().map(|ReservationToken(token)| token)
+    }
+
+    /// CONNECTION-ID.
+    pub fn connection(&self) -> Option<u32> {
+        self.get().map(|ConnectionId(id)| id)
     }
 
     /// REALM.

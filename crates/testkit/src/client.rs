@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use turn_codec::attribute::{
-    ChannelNumberAttribute, Lifetime, PasswordAlgorithm, RequestedTransport, XorPeerAddress,
+    ChannelNumberAttribute, ConnectionId, Lifetime, PasswordAlgorithm, RequestedTransport,
+    XorPeerAddress,
 };
 use turn_codec::{AddressFamily, AttributeType, ChannelData, ChannelNumber, Class, Method};
 use turn_credentials::{LongTermKey, prepare, userhash};
@@ -118,6 +119,54 @@ impl Client {
     /// An Allocate request for UDP, to add to.
     pub fn allocate_request(&self) -> Ask {
         self.ask(Method::ALLOCATE).with(RequestedTransport::UDP)
+    }
+
+    /// Makes a TCP allocation.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[track_caller]
+    #[expect(clippy::must_use_candidate, reason = "what it does is what counts")]
+    pub fn tcp_allocate(&self) -> Self {
+        assert_eq!(self.tcp_allocate_request().code(), 200, "Allocate");
+        self.clone()
+    }
+
+    /// An Allocate request for TCP, to add to.
+    pub fn tcp_allocate_request(&self) -> Ask {
+        self.ask(Method::ALLOCATE).with(RequestedTransport::TCP)
+    }
+
+    /// Connects to a peer, and gives back the CONNECTION-ID.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[track_caller]
+    pub fn connect(&self, peer: SocketAddr) -> u32 {
+        let answer = self.connect_request(peer).exchange();
+        assert_eq!(answer.code(), 200, "Connect");
+        answer.connection().expect("CONNECTION-ID")
+    }
+
+    /// A Connect request.
+    pub fn connect_request(&self, peer: SocketAddr) -> Ask {
+        self.ask(Method::CONNECT).with(XorPeerAddress(peer))
+    }
+
+    /// Becomes the client data connection of a connection to a peer.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[track_caller]
+    #[expect(clippy::must_use_candidate, reason = "what it does is what counts")]
+    pub fn bind_connection(&self, id: u32) -> Self {
+        assert_eq!(self.bind_connection_request(id).code(), 200, "ConnectionBind");
+        self.clone()
+    }
+
+    /// A ConnectionBind request.
+    pub fn bind_connection_request(&self, id: u32) -> Ask {
+        self.ask(Method::CONNECTION_BIND).with(ConnectionId(id))
     }
 
     /// Installs the permission of a peer.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use turn_codec::attribute::{Data as DataAttribute, XorPeerAddress};
+use turn_codec::attribute::{ConnectionId, Data as DataAttribute, XorPeerAddress};
 use turn_codec::{ChannelData, Class, Message, Method, PacketKind, classify};
 use turn_engine::{DropReason, FiveTuple};
 
@@ -41,6 +41,15 @@ pub enum Framing {
     Indication(SocketAddr),
 }
 
+/// What a ConnectionAttempt indication says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// XOR-PEER-ADDRESS.
+    pub peer: SocketAddr,
+    /// CONNECTION-ID.
+    pub id: u32,
+}
+
 /// Data that reaches a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Data {
@@ -60,7 +69,7 @@ pub struct Emitted {
 }
 
 impl Data {
-    /// Reads what reached a client; `None` for a response.
+    /// Reads what reached a client; `None` for a response or a ConnectionAttempt.
     ///
     /// # Panics
     /// When it is neither.
@@ -78,7 +87,10 @@ impl Data {
                 if message.class() != Class::Indication {
                     return None;
                 }
-                assert_eq!(message.method(), Method::DATA, "the one indication for a client");
+                if message.method() == Method::CONNECTION_ATTEMPT {
+                    return None;
+                }
+                assert_eq!(message.method(), Method::DATA, "no other indication is for a client");
                 let peer = message.get::<XorPeerAddress>().expect("well-formed");
                 let data = message.get::<DataAttribute<'_>>().expect("well-formed");
                 let framing = Framing::Indication(peer.expect("a peer").0);
@@ -88,6 +100,22 @@ impl Data {
                 panic!("{bytes:02x?} is nothing for a client")
             }
         }
+    }
+}
+
+impl Attempt {
+    /// Reads what reached a client; `None` for anything else.
+    ///
+    /// # Panics
+    /// When it is a ConnectionAttempt that lacks something.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let message = Message::parse(bytes).ok()?;
+        if (message.class(), message.method()) != (Class::Indication, Method::CONNECTION_ATTEMPT) {
+            return None;
+        }
+        let peer = message.get::<XorPeerAddress>().expect("well-formed").expect("a peer").0;
+        let id = message.get::<ConnectionId>().expect("well-formed").expect("an id").0;
+        Some(Self { peer, id })
     }
 }
 
@@ -179,6 +207,21 @@ impl Emitted {
     #[track_caller]
     pub fn expect_channel_data(&self, client: &Client, channel: u16, data: &[u8]) {
         self.expect_data(client, Framing::Channel(channel), data);
+    }
+
+    /// The ConnectionAttempt that left, and nothing else, toward this client.
+    ///
+    /// # Panics
+    /// When it did not.
+    #[track_caller]
+    pub fn attempt(&self, client: &Client) -> Attempt {
+        match self.events.as_slice() {
+            [Event::ToClient { tuple, bytes }] => {
+                assert_eq!(*tuple, client.tuple(), "at another client");
+                Attempt::read(bytes).expect("a ConnectionAttempt")
+            }
+            other => panic!("expected a ConnectionAttempt, not {other:?} ({:?})", self.dropped),
+        }
     }
 
     /// The raw bytes of the one thing that left toward a client.

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 
 use turn_codec::attribute::ErrorCode;
 use turn_codec::{AttributeType, Class, Message};
-use turn_engine::{FiveTuple, PortCount, RelayAddress, ShardId};
+use turn_engine::{FiveTuple, PortCount, RelayAddress, RelayProtocol, ShardId};
 
-use crate::emitted::{Data, Event, Framing};
+use crate::emitted::{Attempt, Data, Event, Framing};
+use crate::kernel::Bound;
 use crate::simulation::{Cause, Simulation};
 
 /// Judges one datagram that leaves: toward a peer only with a live permission or a
@@ -19,6 +20,11 @@ pub(crate) fn judge(simulation: &Simulation, cause: Cause, event: &Event) {
         Event::ToClient { tuple, bytes } => {
             if let Some(data) = Data::read(bytes) {
                 judge_ingress(simulation, cause, tuple, &data);
+            }
+            if let Some(Attempt { peer, .. }) = Attempt::read(bytes) {
+                let now = simulation.clock.now().mono;
+                let is_permitted = simulation.reference.is_permitted(tuple, peer.ip(), now);
+                assert!(is_permitted, "{peer} has no permission of {tuple:?}");
             }
         }
     }
@@ -123,16 +129,28 @@ pub(crate) fn check(simulation: &mut Simulation) {
     let allocations: usize = process.engines.iter().map(|engine| engine.allocations()).sum();
     let relays: usize = process.engines.iter().map(|engine| engine.relays()).sum();
 
+    let connections: usize = process.engines.iter().map(|engine| engine.peer_connections()).sum();
+    assert_eq!(connections, simulation.kernel.connections.len(), "connections with peers");
+    for connection in simulation.kernel.connections.values() {
+        let socket = simulation.kernel.socket_at((RelayProtocol::Tcp, connection.relayed));
+        assert!(socket.is_some(), "{connection:?} belongs to a relay socket");
+    }
+
     let second = shared.second(now);
     let (mut live, mut held) = (0, 0);
-    for (at, address) in addresses.iter().enumerate() {
-        let ports = shared.ports(at).expect("a port map for each relay address");
+    let maps = |(at, address): (usize, &RelayAddress)| {
+        let udp = shared.ports(at).expect("a port map for each relay address");
+        let tcp = shared.tcp_ports(at).expect("a port map for each relay address");
+        [(*address, RelayProtocol::Udp, udp), (*address, RelayProtocol::Tcp, tcp)]
+    };
+    for (address, protocol, ports) in addresses.iter().enumerate().flat_map(maps) {
         let PortCount { free, quarantined, held: reserved, live: published } = ports.count(second);
         assert_eq!(free + quarantined + reserved + published, ports.len());
         assert_eq!(ports.taken(), reserved + published, "taken ports are held or live");
-        let sockets = simulation.kernel.sockets().filter(|(bound, ..)| bound.ip() == address.bound);
+        let is_here = |bound: &Bound| bound.0 == protocol && bound.1.ip() == address.bound;
+        let sockets = simulation.kernel.sockets().filter(|(bound, ..)| is_here(bound));
         let mut count = 0;
-        for (bound, shard, relay) in sockets {
+        for ((_, bound), shard, relay) in sockets {
             count += 1;
             if let Some(owner) = ports.live(bound.port()) {
                 assert_eq!(owner, (shard, relay), "{bound} is published where its socket is");
@@ -154,13 +172,16 @@ pub(crate) fn check(simulation: &mut Simulation) {
     let reference = &simulation.reference;
     assert_eq!(allocations, reference.allocations(now), "live allocations");
     assert_eq!(held, reference.reservations(now), "reservations");
-    let expected: HashSet<SocketAddr> = reference.addresses(now).into_iter().collect();
     let advertised = |bound: SocketAddr| {
         SocketAddr::new(simulation.setup.advertised_form(bound.ip()), bound.port())
     };
-    let open: HashSet<_> =
-        simulation.kernel.sockets().map(|(bound, ..)| advertised(bound)).collect();
-    assert_eq!(open, expected, "the open sockets are the live and the reserved addresses");
+    for protocol in [RelayProtocol::Udp, RelayProtocol::Tcp] {
+        let expected: HashSet<SocketAddr> =
+            reference.addresses(protocol, now).into_iter().collect();
+        let open = simulation.kernel.sockets().filter(|((its, _), ..)| *its == protocol);
+        let open: HashSet<_> = open.map(|((_, bound), ..)| advertised(bound)).collect();
+        assert_eq!(open, expected, "the open sockets are the live and the reserved addresses");
+    }
 }
 
 /// Judges a server that everybody has left long ago.
@@ -170,11 +191,13 @@ pub(crate) fn nothing_is_left(simulation: &mut Simulation) {
     let addresses = simulation.setup.settings.relay.addresses.len();
     let process = simulation.process();
     for (engine, shard) in process.engines.iter().zip(0..) {
-        let left = (engine.allocations(), engine.relays(), engine.next_deadline());
-        assert_eq!(left, (0, 0, None), "at {:?}", ShardId(shard));
+        let state = (engine.allocations(), engine.relays(), engine.peer_connections());
+        assert_eq!(state, (0, 0, 0), "at {:?}", ShardId(shard));
+        assert_eq!(engine.next_deadline(), None, "at {:?}", ShardId(shard));
     }
     assert_eq!(process.shared.allocations(), 0, "quota units");
-    for ports in (0..addresses).filter_map(|at| process.shared.ports(at)) {
+    let shared = &process.shared;
+    for ports in (0..addresses).flat_map(|at| [shared.ports(at), shared.tcp_ports(at)]).flatten() {
         let count = ports.count(process.shared.second(now));
         assert_eq!(count, PortCount { free: ports.len(), ..PortCount::default() });
     }

@@ -21,4 +21,9 @@ impl Peer {
     pub fn sends(&self, relayed: SocketAddr, data: &[u8]) -> Emitted {
         self.world.run(|simulation| simulation.peer_sends(relayed, self.address, data))
     }
+
+    /// Connects to a relayed transport address by TCP.
+    pub fn connects(&self, relayed: SocketAddr) -> Emitted {
+        self.world.run(|simulation| simulation.peer_connects(relayed, self.address))
+    }
 }

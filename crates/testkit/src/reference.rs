@@ -13,11 +13,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use turn_codec::attribute::{
-    ChannelNumberAttribute, Lifetime, RequestedAddressFamily, ReservationToken, XorPeerAddress,
-    XorRelayedAddress,
+    ChannelNumberAttribute, Lifetime, RequestedAddressFamily, RequestedTransport, ReservationToken,
+    XorPeerAddress, XorRelayedAddress,
 };
 use turn_codec::{AddressFamily, Message, Method};
-use turn_engine::FiveTuple;
+use turn_engine::{FiveTuple, RelayProtocol};
 
 use crate::emitted::Framing;
 
@@ -58,6 +58,7 @@ pub enum Delivery {
 #[derive(Debug, Clone)]
 struct Granted {
     account: String,
+    protocol: RelayProtocol,
     relays: Vec<Relay>,
     permissions: HashMap<IpAddr, Instant>,
     channels: HashMap<u16, (SocketAddr, Instant)>,
@@ -113,6 +114,10 @@ impl Reference {
                 granted.permissions.insert(peer.ip(), now + PERMISSION);
                 granted.channels.insert(number, (peer, now + CHANNEL));
             }
+            // What these make is the host's; the world looks at its connections.
+            Method::CONNECT | Method::CONNECTION_BIND => {
+                assert_eq!(request.method(), response.method());
+            }
             other => panic!("{other:?} has no success response"),
         }
     }
@@ -144,8 +149,13 @@ impl Reference {
             self.reservations.push(Reserved { token, account, address, expires_at });
         }
         let relays = relayed.into_iter().map(|address| Relay { address, expires_at }).collect();
+        let protocol = match request.get() {
+            Ok(Some(RequestedTransport::TCP)) => RelayProtocol::Tcp,
+            Ok(Some(RequestedTransport { .. }) | None) | Err(_) => RelayProtocol::Udp,
+        };
         let granted = Granted {
             account: account.to_owned(),
+            protocol,
             relays,
             permissions: HashMap::new(),
             channels: HashMap::new(),
@@ -198,8 +208,9 @@ impl Reference {
     }
 
     /// Ends one relayed transport address.
-    pub fn end_relay(&mut self, address: SocketAddr, now: Instant) {
-        for granted in self.allocations.values_mut() {
+    pub fn end_relay(&mut self, protocol: RelayProtocol, address: SocketAddr, now: Instant) {
+        let meant = |granted: &&mut Granted| granted.protocol == protocol;
+        for granted in self.allocations.values_mut().filter(meant) {
             granted.relays.retain(|relay| relay.address != address);
         }
         self.prune(now);
@@ -257,9 +268,15 @@ impl Reference {
         relays.iter().filter(|relay| relay.expires_at > now).map(|relay| relay.address).collect()
     }
 
-    /// Whose a relayed transport address is.
+    /// Whose a relayed transport address for UDP is.
     pub fn owner(&self, relayed: SocketAddr, now: Instant) -> Option<FiveTuple> {
-        self.allocations.keys().find(|tuple| self.relayed(tuple, now).contains(&relayed)).copied()
+        let mut tuples = self.allocations_of(RelayProtocol::Udp);
+        tuples.find(|tuple| self.relayed(tuple, now).contains(&relayed)).copied()
+    }
+
+    fn allocations_of(&self, protocol: RelayProtocol) -> impl Iterator<Item = &FiveTuple> {
+        let of = self.allocations.iter().filter(move |(_, granted)| granted.protocol == protocol);
+        of.map(|(tuple, _)| tuple)
     }
 
     /// Whether an address has a live permission.
@@ -323,10 +340,12 @@ impl Reference {
         self.reservations.iter().find(is_it).map(|reserved| reserved.address)
     }
 
-    /// Every live relayed and reserved address, as advertised.
-    pub fn addresses(&self, now: Instant) -> Vec<SocketAddr> {
-        let live = self.allocations.keys().flat_map(|tuple| self.relayed(tuple, now));
-        let reserved = self.reservations.iter().filter(|reserved| reserved.expires_at > now);
+    /// Every live relayed and reserved address for UDP or for TCP, as advertised.
+    pub fn addresses(&self, protocol: RelayProtocol, now: Instant) -> Vec<SocketAddr> {
+        let live = self.allocations_of(protocol).flat_map(|tuple| self.relayed(tuple, now));
+        let is_live =
+            |reserved: &&Reserved| protocol == RelayProtocol::Udp && reserved.expires_at > now;
+        let reserved = self.reservations.iter().filter(is_live);
         live.chain(reserved.map(|reserved| reserved.address)).collect()
     }
 

@@ -1,15 +1,18 @@
 //! The engines of a process and what they ask for: sockets, reservations of other
 //! shards, replies. Every datagram that leaves is judged before it is handed out.
 
+mod connections;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use turn_codec::{Class, Message};
+use turn_codec::{Class, Message, Method};
 use turn_engine::{
-    Action, Claim, Completion, Engine, FiveTuple, Link, LinkId, NonceKey, Now, Outcome, RelayId,
-    Relayed, Report, Route, ShardId, Shared, Ticket, Transport,
+    Action, Claim, Completion, ConnectFailed, ConnectionId, Engine, FiveTuple, Link, LinkId,
+    NonceKey, Now, Outcome, RelayId, RelayProtocol, Relayed, Report, Route, ShardId, Shared,
+    Ticket, Transport,
 };
 
 use crate::client::ClientState;
@@ -36,7 +39,9 @@ pub(crate) struct Simulation {
     pub(crate) is_holding: bool,
     pub(crate) ids: u64,
     process: Option<Process>,
-    held: Vec<(ShardId, Ticket, Completion)>,
+    held: Vec<Held>,
+    /// What a client has sent just now: a connection that is handed over takes it along.
+    current: Vec<u8>,
     asked: HashMap<(FiveTuple, [u8; 12]), Vec<u8>>,
     streams: HashMap<LinkId, FiveTuple>,
 }
@@ -58,11 +63,22 @@ pub(crate) enum Cause {
     Host,
 }
 
+/// An answer of the host that waits.
+#[derive(Debug)]
+enum Held {
+    Completion(ShardId, Ticket, Completion),
+    Connected(ConnectionId, Result<(), ConnectFailed>),
+}
+
 /// An action that no longer borrows its engine.
 enum Step {
     Reply { link: LinkId, to: SocketAddr, from: SocketAddr, bytes: Vec<u8> },
-    Open { ticket: Ticket, relay: RelayId, bind: SocketAddr },
+    Open { ticket: Ticket, relay: RelayId, bind: SocketAddr, protocol: RelayProtocol },
     Close(RelayId),
+    Connect { connection: ConnectionId, bind: SocketAddr, peer: SocketAddr },
+    Splice { link: LinkId, connection: ConnectionId },
+    ClosePeer(ConnectionId),
+    HandOver { link: LinkId, shard: ShardId },
     Claim { ticket: Ticket, shard: ShardId, claim: Claim },
     Report(Report),
 }
@@ -117,6 +133,7 @@ impl Simulation {
             self.asked.insert((tuple, *message.transaction_id().as_bytes()), bytes.to_vec());
         }
         let now = self.clock.now();
+        self.current = bytes.to_vec();
         let outcome = self.engine(shard).from_client(now, link, bytes);
         let mut emitted = Emitted::default();
         self.follow(shard, outcome, bytes, &mut emitted);
@@ -135,7 +152,9 @@ impl Simulation {
         self.process();
         let bound = SocketAddr::new(self.setup.bound_form(relayed.ip()), relayed.port());
         let mut emitted = Emitted::default();
-        let Some((shard, relay)) = self.kernel.socket_at(bound) else { return emitted };
+        let Some((shard, relay)) = self.kernel.socket_at((RelayProtocol::Udp, bound)) else {
+            return emitted;
+        };
         let now = self.clock.now();
         let outcome = self.engine(shard).from_peer(now, relay, peer, bytes);
         self.follow(shard, outcome, bytes, &mut emitted);
@@ -143,17 +162,25 @@ impl Simulation {
         emitted
     }
 
-    /// Moves time, sweeping at each deadline on the way.
-    pub(crate) fn advance(&mut self, by: Duration) {
+    /// Moves time, sweeping at each deadline on the way. All that a sweep says is that a Connect
+    /// has failed.
+    pub(crate) fn advance(&mut self, by: Duration) -> Emitted {
         let target = self.clock.now().mono + by;
-        self.sweep_until(target);
+        let emitted = self.sweep_until(target);
+        for event in &emitted.events {
+            let Event::ToClient { bytes, .. } = event else { panic!("a sweep sends {event:?}") };
+            let message = Message::parse(bytes).expect("it was witnessed");
+            assert_eq!((message.class(), message.method()), (Class::Error, Method::CONNECT));
+        }
         self.clock.advance_to(target);
         self.reference.prune(target);
         self.is_unswept = false;
         invariants::check(self);
+        emitted
     }
 
-    fn sweep_until(&mut self, target: std::time::Instant) {
+    fn sweep_until(&mut self, target: std::time::Instant) -> Emitted {
+        let mut emitted = Emitted::default();
         let shards = u8::try_from(self.process().engines.len()).unwrap_or(u8::MAX);
         for shard in (0..shards).map(ShardId) {
             let mut clock = self.clock.clone();
@@ -163,19 +190,23 @@ impl Simulation {
                 self.engine(shard).expire(now);
                 let next = self.engine(shard).next_deadline();
                 assert!(next.is_none_or(|next| next > now.mono), "a sweep ends what is due");
-                let mut emitted = Emitted::default();
                 self.drain(shard, now, &mut emitted);
-                emitted.expect_silence();
             }
         }
+        emitted
     }
 
     /// Gives the setup's settings to the engines, as a reload does.
-    pub(crate) fn reload(&mut self) {
+    pub(crate) fn reload(&mut self) -> Emitted {
         let settings = Arc::new(self.setup.build());
         for engine in &mut self.process().engines {
             engine.apply(Arc::clone(&settings));
         }
+        let now = self.clock.now();
+        let mut emitted = Emitted::default();
+        let shards = u8::try_from(self.process().engines.len()).unwrap_or(u8::MAX);
+        (0..shards).for_each(|shard| self.drain(ShardId(shard), now, &mut emitted));
+        emitted
     }
 
     /// A stream ends.
@@ -186,15 +217,21 @@ impl Simulation {
         self.engine(shard).link_closed(now, link);
         self.reference.end(&tuple);
         self.drain_silently(shard, now);
+        self.streams.remove(&link);
+        self.kernel.forget_client(&tuple);
     }
 
     /// A relay socket fails for good.
     pub(crate) fn fail_relay(&mut self, relayed: SocketAddr) {
         let bound = SocketAddr::new(self.setup.bound_form(relayed.ip()), relayed.port());
-        let (shard, relay) = self.kernel.socket_at(bound).expect("an open relay socket");
+        let protocols = [RelayProtocol::Udp, RelayProtocol::Tcp];
+        let is_open =
+            |protocol: &RelayProtocol| self.kernel.socket_at((*protocol, bound)).is_some();
+        let protocol = protocols.into_iter().find(is_open).expect("an open relay socket");
+        let (shard, relay) = self.kernel.socket_at((protocol, bound)).expect("it is open");
         let now = self.clock.now();
         self.engine(shard).relay_failed(now, relay);
-        self.reference.end_relay(relayed, now.mono);
+        self.reference.end_relay(protocol, relayed, now.mono);
         self.drain_silently(shard, now);
     }
 
@@ -203,9 +240,16 @@ impl Simulation {
         self.is_holding = false;
         let now = self.clock.now();
         let mut emitted = Emitted::default();
-        for (shard, ticket, done) in std::mem::take(&mut self.held) {
-            self.engine(shard).complete(now, ticket, done);
-            self.drain(shard, now, &mut emitted);
+        for held in std::mem::take(&mut self.held) {
+            match held {
+                Held::Completion(shard, ticket, done) => {
+                    self.engine(shard).complete(now, ticket, done);
+                    self.drain(shard, now, &mut emitted);
+                }
+                Held::Connected(connection, outcome) => {
+                    self.connected(connection, outcome, &mut emitted);
+                }
+            }
         }
         self.settle(Cause::Host, &emitted, true);
         emitted
@@ -221,7 +265,10 @@ impl Simulation {
     fn settle(&mut self, cause: Cause, emitted: &Emitted, has_changed: bool) {
         emitted.events.iter().for_each(|event| invariants::judge(self, cause, event));
         if !self.is_holding {
-            self.asked.clear();
+            // The answer to a Connect may take its time.
+            self.asked.retain(|_, request| {
+                Message::parse(request).is_ok_and(|request| request.method() == Method::CONNECT)
+            });
         }
         if has_changed {
             invariants::check(self);
@@ -266,17 +313,38 @@ impl Simulation {
             match step {
                 Step::Reply { link, to, from, bytes } => {
                     let tuple = self.tuple(link, to, from);
+                    let is_raw = self.kernel.is_spliced(&tuple);
+                    assert!(!is_raw, "{tuple:?} carries a peer's bytes, and no message");
                     self.witness(tuple, &bytes, now);
                     emitted.events.push(Event::ToClient { tuple, bytes });
                 }
-                Step::Open { ticket, relay, bind } => {
-                    let done = match self.kernel.open(shard, relay, bind) {
+                Step::Open { ticket, relay, bind, protocol } => {
+                    let done = match self.kernel.open(shard, relay, (protocol, bind)) {
                         Ok(()) => Completion::Opened(relay),
                         Err(error) => Completion::Failed(relay, error),
                     };
                     self.complete(shard, now, ticket, done);
                 }
                 Step::Close(relay) => self.kernel.close(shard, relay),
+                Step::Connect { connection, bind, peer } => {
+                    self.connect(connection, bind, peer, emitted);
+                }
+                Step::Splice { link, connection } => {
+                    let tuple = self.streams.get(&link).copied();
+                    let wire = self.kernel.connections.get_mut(&connection);
+                    let wire = wire.expect("only an open connection is spliced");
+                    assert_eq!(wire.spliced, None, "a connection is spliced once");
+                    wire.spliced = Some(tuple.expect("a stream that was opened"));
+                }
+                Step::ClosePeer(connection) => self.close_peer(connection, emitted),
+                Step::HandOver { link, shard: to } => {
+                    let tuple = self.streams.remove(&link).expect("a stream that was opened");
+                    self.kernel.move_client(tuple, to);
+                    let link = Link { id: self.link_of(tuple), tuple };
+                    let bytes = self.current.clone();
+                    let outcome = self.engine(to).from_client(now, link, &bytes);
+                    self.follow(to, outcome, &bytes, emitted);
+                }
                 Step::Claim { ticket, shard: holder, claim } => {
                     let claimed = self.hand_over(holder, shard, claim, now);
                     self.complete(shard, now, ticket, Completion::Claimed(claimed));
@@ -288,7 +356,7 @@ impl Simulation {
 
     fn complete(&mut self, shard: ShardId, now: Now, ticket: Ticket, done: Completion) {
         if self.is_holding {
-            self.held.push((shard, ticket, done));
+            self.held.push(Held::Completion(shard, ticket, done));
         } else {
             self.engine(shard).complete(now, ticket, done);
         }
@@ -311,6 +379,10 @@ impl Simulation {
     /// A reply leaves: it must answer a request, from where that was sent to.
     fn witness(&mut self, tuple: FiveTuple, bytes: &[u8], now: Now) {
         let reply = Message::parse(bytes).expect("the engine writes well-formed messages");
+        if reply.class() == Class::Indication {
+            assert_eq!(reply.method(), Method::CONNECTION_ATTEMPT, "what a client is told unasked");
+            return;
+        }
         let id = *reply.transaction_id().as_bytes();
         let request = self.asked.remove(&(tuple, id)).expect("only a request gets a reply");
         let request = Message::parse(&request).expect("it was parsed before");
@@ -342,8 +414,16 @@ fn own(action: Action<'_>) -> Step {
         Action::Reply { link, to, from, bytes } => {
             Step::Reply { link, to, from, bytes: bytes.to_vec() }
         }
-        Action::OpenRelay { ticket, relay, bind } => Step::Open { ticket, relay, bind },
+        Action::OpenRelay { ticket, relay, bind, protocol } => {
+            Step::Open { ticket, relay, bind, protocol }
+        }
         Action::CloseRelay(relay) => Step::Close(relay),
+        Action::ConnectPeer { connection, bind, peer, .. } => {
+            Step::Connect { connection, bind, peer }
+        }
+        Action::Splice { link, connection } => Step::Splice { link, connection },
+        Action::ClosePeer(connection) => Step::ClosePeer(connection),
+        Action::HandOver { link, shard } => Step::HandOver { link, shard },
         Action::ClaimReservation { ticket, shard, claim } => Step::Claim { ticket, shard, claim },
         Action::Report(report) => Step::Report(report),
     }

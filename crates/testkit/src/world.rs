@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use turn_credentials::KeyAlgorithm;
 use turn_engine::{
-    Counters, FiveTuple, Now, OpenError, PortCount, RelayAddress, Report, Settings, ShardId,
-    Shared, TimeLimitedRules, Transport,
+    Counters, Direction, FiveTuple, Now, OpenError, PortCount, RelayAddress, Report, Settings,
+    ShardId, Shared, TimeLimitedRules, Transport,
 };
 
 use crate::addresses::{SERVER4, SERVER6};
@@ -20,6 +20,7 @@ use crate::client::Client;
 use crate::emitted::Emitted;
 use crate::invariants;
 use crate::peer::Peer;
+use crate::peer_connection::{PeerAnswer, PeerConnection};
 use crate::reference::Reference;
 use crate::setup::Setup;
 use crate::simulation::Simulation;
@@ -110,16 +111,16 @@ impl World {
     }
 
     /// Changes the configuration of the running server.
-    pub fn reload(&self, change: impl FnOnce(&mut Setup)) {
+    pub fn reload(&self, change: impl FnOnce(&mut Setup)) -> Emitted {
         self.run(|simulation| {
             change(&mut simulation.setup);
-            simulation.reload();
-        });
+            simulation.reload()
+        })
     }
 
     /// Moves time; what expires on the way is swept at once.
-    pub fn advance(&self, by: Duration) {
-        self.run(|simulation| simulation.advance(by));
+    pub fn advance(&self, by: Duration) -> Emitted {
+        self.run(|simulation| simulation.advance(by))
     }
 
     /// Moves time without giving the engines a chance to sweep.
@@ -145,6 +146,19 @@ impl World {
         let at = self.look(|simulation| simulation.clients.len());
         let number = u16::try_from(at).expect("fewer clients than ports");
         self.client_at(name, SocketAddr::from(([192, 0, 2, 10], 40_000 + number)))
+    }
+
+    /// A new client over TCP.
+    pub fn tcp_client(&self, name: &str) -> Client {
+        self.client(name).over(Transport::Tcp)
+    }
+
+    /// A new client over TCP whose connection this shard accepts.
+    ///
+    /// # Panics
+    /// As [`client_on`](Self::client_on).
+    pub fn tcp_client_on(&self, shard: u8, name: &str) -> Client {
+        self.client_on(shard, name).over(Transport::Tcp)
     }
 
     /// A new client at this address.
@@ -244,6 +258,36 @@ impl World {
         self.run(|simulation| simulation.close_link(tuple));
     }
 
+    /// What becomes of connections to peers outside from now on.
+    pub fn peers_answer(&self, answer: PeerAnswer) {
+        self.run(|simulation| simulation.kernel.peers = answer);
+    }
+
+    /// Connections of relay sockets with peers, those that are being made included.
+    pub fn peer_connections(&self) -> Vec<PeerConnection> {
+        self.look(|simulation| simulation.kernel.connections.values().copied().collect())
+    }
+
+    /// The peer ends its connection.
+    pub fn close_peer(&self, id: u32) {
+        self.run(|simulation| simulation.end_connection(id));
+    }
+
+    /// So many bytes wait at a spliced connection: whether they may flow now.
+    pub fn flows(&self, id: u32, direction: Direction, bytes: usize) -> bool {
+        self.run(|simulation| simulation.flows(id, direction, bytes))
+    }
+
+    /// Whether a client's connection is one that its shard needs.
+    pub fn serves(&self, client: &Client) -> bool {
+        let (tuple, shard) = (client.tuple(), client.shard());
+        self.run(|simulation| {
+            let now = simulation.clock.now();
+            let engine = simulation.process().engines.get(usize::from(shard.0));
+            engine.expect("a shard of this process").serves(now, &tuple)
+        })
+    }
+
     /// The socket of a relayed transport address fails for good.
     pub fn fail_relay(&self, relayed: SocketAddr) {
         self.run(|simulation| simulation.fail_relay(relayed));
@@ -268,12 +312,22 @@ impl World {
         self.run(|simulation| simulation.process().shared.allocations())
     }
 
-    /// Ports of a relay address by state.
+    /// UDP ports of a relay address by state.
     pub fn port_count(&self, relay_address: usize) -> PortCount {
         self.run(|simulation| {
             let now = simulation.clock.now().mono;
             let shared = &simulation.process().shared;
             let ports = shared.ports(relay_address).expect("a relay address");
+            ports.count(shared.second(now))
+        })
+    }
+
+    /// TCP ports of a relay address by state.
+    pub fn tcp_port_count(&self, relay_address: usize) -> PortCount {
+        self.run(|simulation| {
+            let now = simulation.clock.now().mono;
+            let shared = &simulation.process().shared;
+            let ports = shared.tcp_ports(relay_address).expect("a relay address");
             ports.count(shared.second(now))
         })
     }

@@ -11,8 +11,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::allocation::Traffic;
-use crate::id::{AllocationId, RelayId, ShardId, Ticket};
+use crate::allocation::{RelayProtocol, Traffic};
+use crate::id::{AllocationId, ConnectionId, RelayId, ShardId, Ticket};
 use crate::link::{Link, LinkId};
 use crate::table::Detached;
 
@@ -21,7 +21,8 @@ use crate::table::Detached;
 /// may change state, until it gives `None`.
 #[derive(Debug)]
 pub enum Action<'a> {
-    /// Send these bytes to a client.
+    /// Send these bytes to a client: a response, or a ConnectionAttempt indication. They go on
+    /// this very socket or connection and never on a new one `[S19]`.
     Reply {
         /// The host's socket.
         link: LinkId,
@@ -32,7 +33,7 @@ pub enum Action<'a> {
         /// A whole STUN message.
         bytes: &'a [u8],
     },
-    /// Bind a UDP socket for `relay` at `bind` and answer with
+    /// Bind a socket for `relay` at `bind` and answer with
     /// [`Completion::Opened`] or [`Completion::Failed`].
     OpenRelay {
         /// Who waits.
@@ -41,9 +42,46 @@ pub enum Action<'a> {
         relay: RelayId,
         /// Where to bind it.
         bind: SocketAddr,
+        /// A UDP socket, or a TCP one that listens; each connection to it is offered to
+        /// [`Engine::accept_peer`](crate::Engine::accept_peer).
+        protocol: RelayProtocol,
     },
     /// Close the socket of this relay.
     CloseRelay(RelayId),
+    /// Connect from `bind` to `peer` by TCP (RFC 6062 section 5.2), beside the socket that listens
+    /// there, and answer with [`Engine::peer_connected`](crate::Engine::peer_connected). The engine
+    /// keeps the time. Until [`Splice`](Self::Splice), what the peer sends waits in a bounded
+    /// buffer and then in its TCP window.
+    ConnectPeer {
+        /// The connection's name from now on.
+        connection: ConnectionId,
+        /// The relay that it leaves from.
+        relay: RelayId,
+        /// The relay's bound address.
+        bind: SocketAddr,
+        /// Where to.
+        peer: SocketAddr,
+    },
+    /// Once the replies queued so far are on their way, this client connection carries nothing but
+    /// the peer's bytes, and the other way round: what the client has sent behind its request is
+    /// raw already.
+    Splice {
+        /// The client data connection.
+        link: LinkId,
+        /// The peer data connection.
+        connection: ConnectionId,
+    },
+    /// Close the connection to a peer, or the attempt at one, and the client data connection that
+    /// it is spliced with. Nothing to do if there is none.
+    ClosePeer(ConnectionId),
+    /// Give this client connection to another shard, together with the message that was handed in
+    /// just now and all bytes behind it: that shard serves them. The engine has kept nothing.
+    HandOver {
+        /// The client connection.
+        link: LinkId,
+        /// Whose it is from now on.
+        shard: ShardId,
+    },
     /// Ask `shard` for the reservation of `token` and answer with
     /// [`Completion::Claimed`].
     ClaimReservation {
@@ -89,6 +127,17 @@ pub enum OpenError {
     /// The address is not (or no longer) on this host: 508.
     #[error("the relay address is not available")]
     AddressUnavailable,
+}
+
+/// Why a connection to a peer could not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectFailed {
+    /// The peer refused, was not reached, or the host lacks what a connection needs: 447.
+    #[error("the connection to the peer failed")]
+    Refused,
+    /// The kernel has such a connection, or had one a moment ago (EADDRINUSE, EADDRNOTAVAIL): 446.
+    #[error("a connection with this peer exists already")]
+    AddressInUse,
 }
 
 /// An event, at the rate of control messages at most.
@@ -180,8 +229,12 @@ pub(crate) struct Outbox {
 #[derive(Debug)]
 enum Queued {
     Reply { link: LinkId, to: SocketAddr, from: SocketAddr, bytes: Range<usize> },
-    OpenRelay { ticket: Ticket, relay: RelayId, bind: SocketAddr },
+    OpenRelay { ticket: Ticket, relay: RelayId, bind: SocketAddr, protocol: RelayProtocol },
     CloseRelay(RelayId),
+    ConnectPeer { connection: ConnectionId, relay: RelayId, bind: SocketAddr, peer: SocketAddr },
+    Splice { link: LinkId, connection: ConnectionId },
+    ClosePeer(ConnectionId),
+    HandOver { link: LinkId, shard: ShardId },
     ClaimReservation { ticket: Ticket, shard: ShardId, claim: Claim },
     Report(Report),
 }
@@ -213,12 +266,40 @@ impl Outbox {
         }
     }
 
-    pub(crate) fn open_relay(&mut self, ticket: Ticket, relay: RelayId, bind: SocketAddr) {
-        self.queue.push_back(Queued::OpenRelay { ticket, relay, bind });
+    pub(crate) fn open_relay(
+        &mut self,
+        ticket: Ticket,
+        relay: RelayId,
+        bind: SocketAddr,
+        protocol: RelayProtocol,
+    ) {
+        self.queue.push_back(Queued::OpenRelay { ticket, relay, bind, protocol });
     }
 
     pub(crate) fn close_relay(&mut self, relay: RelayId) {
         self.queue.push_back(Queued::CloseRelay(relay));
+    }
+
+    pub(crate) fn connect_peer(
+        &mut self,
+        connection: ConnectionId,
+        relay: RelayId,
+        bind: SocketAddr,
+        peer: SocketAddr,
+    ) {
+        self.queue.push_back(Queued::ConnectPeer { connection, relay, bind, peer });
+    }
+
+    pub(crate) fn splice(&mut self, link: LinkId, connection: ConnectionId) {
+        self.queue.push_back(Queued::Splice { link, connection });
+    }
+
+    pub(crate) fn close_peer(&mut self, connection: ConnectionId) {
+        self.queue.push_back(Queued::ClosePeer(connection));
+    }
+
+    pub(crate) fn hand_over(&mut self, link: LinkId, shard: ShardId) {
+        self.queue.push_back(Queued::HandOver { link, shard });
     }
 
     pub(crate) fn claim_reservation(&mut self, ticket: Ticket, shard: ShardId, claim: Claim) {
@@ -238,8 +319,16 @@ impl Outbox {
             Queued::Reply { link, to, from, bytes } => {
                 Action::Reply { link, to, from, bytes: self.bytes.get(bytes).unwrap_or_default() }
             }
-            Queued::OpenRelay { ticket, relay, bind } => Action::OpenRelay { ticket, relay, bind },
+            Queued::OpenRelay { ticket, relay, bind, protocol } => {
+                Action::OpenRelay { ticket, relay, bind, protocol }
+            }
             Queued::CloseRelay(relay) => Action::CloseRelay(relay),
+            Queued::ConnectPeer { connection, relay, bind, peer } => {
+                Action::ConnectPeer { connection, relay, bind, peer }
+            }
+            Queued::Splice { link, connection } => Action::Splice { link, connection },
+            Queued::ClosePeer(connection) => Action::ClosePeer(connection),
+            Queued::HandOver { link, shard } => Action::HandOver { link, shard },
             Queued::ClaimReservation { ticket, shard, claim } => {
                 Action::ClaimReservation { ticket, shard, claim }
             }

@@ -28,6 +28,8 @@ pub(crate) struct Allocation {
     /// Of the Allocate request, so that its retransmit is known `[T1]`.
     pub(crate) transaction: TransactionId,
     pub(crate) relays: Relays,
+    /// Of each of its relayed transport addresses.
+    pub(crate) protocol: RelayProtocol,
     pub(crate) born: Instant,
     pub(crate) permissions: Permissions,
     pub(crate) channels: Channels,
@@ -68,12 +70,29 @@ pub(crate) struct Relays {
     pub(crate) ipv6: Option<RelayId>,
 }
 
+/// The protocol between server and peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RelayProtocol {
+    /// Datagrams (RFC 8656).
+    Udp,
+    /// Connections (RFC 6062).
+    Tcp,
+}
+
+/// One port map: a relay address and a protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PortSpace {
+    /// Index of the relay address in the settings.
+    pub(crate) address: usize,
+    pub(crate) protocol: RelayProtocol,
+}
+
 /// A relayed transport address, of an allocation or reserved for one.
 #[derive(Debug)]
 pub(crate) struct Relay {
     pub(crate) holder: Holder,
-    /// Index of its relay address in the settings and in the port maps.
-    pub(crate) address: usize,
+    /// The port map that its port is taken from.
+    pub(crate) space: PortSpace,
     pub(crate) bound: SocketAddr,
     pub(crate) advertised: SocketAddr,
     pub(crate) expires_at: Instant,
@@ -101,16 +120,17 @@ pub(crate) struct Reservation {
     pub(crate) permit: Permit,
 }
 
-/// What went through, in packets and payload bytes.
+/// What went through, in packets and payload bytes. The bytes of TCP connections
+/// come in no packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Traffic {
     /// Datagrams from the client to peers.
     pub up_packets: u64,
-    /// Their payload bytes.
+    /// Payload bytes from the client to peers.
     pub up_bytes: u64,
     /// Datagrams from peers to the client.
     pub down_packets: u64,
-    /// Their payload bytes.
+    /// Payload bytes from peers to the client.
     pub down_bytes: u64,
 }
 

@@ -7,16 +7,18 @@ use turn_codec::{Method, StatusCode};
 use crate::outcome::DropReason;
 
 /// The methods whose responses are counted.
-const METHODS: [(Method, &str); 4] = [
+const METHODS: [(Method, &str); 6] = [
     (Method::ALLOCATE, "allocate"),
     (Method::REFRESH, "refresh"),
     (Method::CREATE_PERMISSION, "create_permission"),
     (Method::CHANNEL_BIND, "channel_bind"),
+    (Method::CONNECT, "connect"),
+    (Method::CONNECTION_BIND, "connection_bind"),
 ];
 
 /// The codes of a response; 200 stands for success.
-const CODES: [u16; 16] =
-    [200, 300, 400, 401, 403, 420, 437, 438, 440, 441, 442, 443, 446, 486, 500, 508];
+const CODES: [u16; 17] =
+    [200, 300, 400, 401, 403, 420, 437, 438, 440, 441, 442, 443, 446, 447, 486, 500, 508];
 
 /// Reasons in the order of their slots.
 const REASONS: [(DropReason, &str); 12] = [
@@ -44,11 +46,11 @@ pub struct Counters {
     pub allocations_ended: Count,
     /// Datagrams relayed from clients to peers.
     pub relayed_up: Count,
-    /// Their payload bytes.
+    /// Payload bytes relayed from clients to peers, those of TCP connections included.
     pub relayed_up_bytes: Count,
     /// Datagrams relayed from peers to clients.
     pub relayed_down: Count,
-    /// Their payload bytes.
+    /// Payload bytes relayed from peers to clients, those of TCP connections included.
     pub relayed_down_bytes: Count,
     /// Datagrams from one allocation to another without a socket in between.
     pub relayed_inside: Count,

@@ -12,6 +12,8 @@
 //! 3. at [`next_deadline`](Engine::next_deadline) call [`expire`](Engine::expire),
 //!    then drain again.
 
+mod connections;
+
 use std::hash::RandomState;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,15 +22,19 @@ use std::time::Instant;
 use turn_codec::{ChannelRange, Class, Message, Method, PacketKind, StatusCode, classify};
 
 use crate::action::{Action, Claim, Completion, EndReason, Moving, Outbox};
+use crate::allocation::Owner;
 use crate::counters::Counters;
 use crate::gate::{self, Authenticated, Gate, Refusal, Source};
 use crate::id::{AllocationKey, RelayId, ShardId, Ticket};
-use crate::link::{Link, LinkId};
-use crate::methods::{allocate, channel_bind, create_permission, refresh, send};
+use crate::link::Link;
+use crate::methods::{
+    allocate, channel_bind, connect, connection_bind, create_permission, refresh, send,
+};
 use crate::nonce::Nonces;
 use crate::notes::{note_limit, note_refusal, note_response};
-use crate::openings::{Opener, Openings};
+use crate::openings::Openings;
 use crate::outcome::{DropReason, Outcome, Relayed};
+use crate::peer_connections::{Opener, PeerConnection};
 use crate::random::Random;
 use crate::reject::Reject;
 use crate::relaying::{Indications, Relaying};
@@ -37,6 +43,7 @@ use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::table::Allocations;
 use crate::time::Now;
+use crate::workbench::Workbench;
 
 /// One shard's TURN server.
 #[derive(Debug)]
@@ -66,6 +73,7 @@ impl Engine {
         let mut prefix = [0; 4];
         random.fill(&mut prefix);
         let accounts: RandomState = shared.accounts.clone();
+        shared.add_shard(shard);
         Self {
             shard,
             gate: Gate::new(Nonces::new(shared.nonce_key.clone()), accounts),
@@ -112,13 +120,6 @@ impl Engine {
         self.outcome(relayed)
     }
 
-    /// A stream ended: its allocations end with it (RFC 8656 section 7.5).
-    pub fn link_closed(&mut self, now: Now, link: LinkId) {
-        let (openings, mut opener) = self.opener();
-        openings.abandon(&mut opener, now, link);
-        self.table.end_link(link, now.mono, &mut self.outbox);
-    }
-
     /// The socket of a relay failed for good: its allocation ends.
     pub fn relay_failed(&mut self, now: Now, relay: RelayId) {
         self.table.close_relay(relay, now.mono, EndReason::SocketFailed, &mut self.outbox);
@@ -131,8 +132,8 @@ impl Engine {
 
     /// Takes the host's answer to an action that carried this ticket.
     pub fn complete(&mut self, now: Now, ticket: Ticket, done: Completion) {
-        let (openings, mut opener) = self.opener();
-        openings.complete(&mut opener, now, ticket, done);
+        let (openings, mut bench) = self.workbench();
+        openings.complete(&mut bench, now, ticket, done);
     }
 
     /// Gives up a reservation to another shard: the relay whose socket must go
@@ -159,14 +160,23 @@ impl Engine {
         self.table.expire(now.mono, &mut self.outbox);
     }
 
-    /// Takes over new settings; what they deny ends at once `[P7]`. Relay
-    /// addresses must be the same: they need a restart.
+    /// Takes over new settings; what they deny ends at once `[P7]`: drain
+    /// [`poll_action`](Self::poll_action). Relay addresses must be the same: they
+    /// need a restart.
     pub fn apply(&mut self, settings: Arc<Settings>) {
         let relays = &settings.relay.addresses;
+        let is_permitted = |peer| settings.peers.judge_address(relays, peer).is_ok();
+        let is_connected = |connection: &PeerConnection| match connection.opener {
+            Opener::Client => connect::target(&settings, &self.shared, connection.peer).is_ok(),
+            // It came from whichever port it liked.
+            Opener::Peer => is_permitted(connection.peer.ip()),
+        };
         // [P7]
         self.table.revoke(
-            |peer| settings.peers.judge_address(relays, peer).is_ok(),
+            is_permitted,
             |peer| settings.peers.judge(relays, peer).is_ok(),
+            is_connected,
+            &mut self.outbox,
         );
         self.settings = settings;
     }
@@ -207,7 +217,9 @@ impl Engine {
                 Method::ALLOCATE
                 | Method::REFRESH
                 | Method::CREATE_PERMISSION
-                | Method::CHANNEL_BIND,
+                | Method::CHANNEL_BIND
+                | Method::CONNECT
+                | Method::CONNECTION_BIND,
             ) => self.request(now, link, message),
             // [S2] RFC 8489 section 6.3: only a request that we know gets an answer.
             (Class::Request | Class::Indication | Class::Success | Class::Error, _) => {
@@ -230,7 +242,14 @@ impl Engine {
 
     fn request(&mut self, now: Now, link: Link, message: Message<'_>) -> Outcome {
         let key = self.table.find(&link.tuple, now.mono);
-        let live = key.and_then(|key| self.table.get(key)).map(|allocation| &allocation.owner);
+        if let Some(shard) = connection_bind::elsewhere(&self.shared, self.shard, &link, &message)
+            && key.is_none()
+            && !self.openings.contains(&link.tuple)
+        {
+            self.outbox.hand_over(link.id, shard);
+            return Outcome::Handled;
+        }
+        let live = live_owner(&self.table, now, key, &message);
         match self.gate.admit(&self.settings, &self.shared, now, link, message, live) {
             Ok(request) => {
                 self.authenticated(now, key, request);
@@ -268,6 +287,14 @@ impl Engine {
         if method == Method::ALLOCATE {
             return self.allocate(now, key, request);
         }
+        if method == Method::CONNECTION_BIND {
+            // A connection that waits for its Allocate is as good as a control connection.
+            if self.openings.contains(&request.link().tuple) {
+                return Err(Reject::BadRequest);
+            }
+            let (_, mut bench) = self.workbench();
+            return connection_bind::connection_bind(&mut bench, now, key, &request);
+        }
         // [A19, A18] RFC 8656 section 5: no allocation: 437; somebody else's: 441.
         let key = key.ok_or(Reject::AllocationMismatch)?;
         if self
@@ -276,6 +303,9 @@ impl Engine {
             .is_none_or(|allocation| allocation.owner.name != request.owner().name)
         {
             return Err(Reject::WrongCredentials);
+        }
+        if method == Method::CONNECT {
+            return connect::connect(&mut self.workbench().1, now, key, request);
         }
         let Self { table, settings, outbox, .. } = self;
         let reply = match method {
@@ -312,6 +342,7 @@ impl Engine {
                 lifetime: Some(expires_at.saturating_duration_since(now.mono)),
                 mapped: Some(request.link().tuple.client),
                 reservation: allocation.reservation,
+                connection: None,
             };
             self.succeed(&request, &reply);
             return Ok(());
@@ -322,8 +353,8 @@ impl Engine {
         }
         let wanted =
             allocate::allocate(&self.settings, &self.shared, request.link(), request.message())?;
-        let (openings, mut opener) = self.opener();
-        openings.start(&mut opener, now, request, wanted);
+        let (openings, mut bench) = self.workbench();
+        openings.start(&mut bench, now, request, wanted);
         Ok(())
     }
 
@@ -341,8 +372,8 @@ impl Engine {
             Refusal::Silence(reason) => return self.dropped(reason),
         };
         let client = asked.link.tuple.client;
-        // [H10, H12] A stream or a nonce has proven its address, a datagram has not.
-        let is_proven = source == Source::Proven || asked.link.tuple.transport.is_stream();
+        // [H10, H12] A connection or a nonce has proven its address, a datagram has not.
+        let is_proven = source == Source::Proven || asked.link.tuple.transport.is_connection();
         if !is_proven && !self.shared.admit_challenge(&self.settings.limits, client, now.mono) {
             note_limit(&self.shared, "challenges", &mut self.outbox);
             return self.dropped(DropReason::ReplyLimit);
@@ -387,8 +418,8 @@ impl Engine {
         result
     }
 
-    fn opener(&mut self) -> (&mut Openings, Opener<'_>) {
-        let opener = Opener {
+    fn workbench(&mut self) -> (&mut Openings, Workbench<'_>) {
+        let bench = Workbench {
             shard: self.shard,
             table: &mut self.table,
             settings: &self.settings,
@@ -397,7 +428,7 @@ impl Engine {
             random: &mut self.random,
             outbox: &mut self.outbox,
         };
-        (&mut self.openings, opener)
+        (&mut self.openings, bench)
     }
 
     fn outcome(&self, relayed: Result<Relayed, DropReason>) -> Outcome {
@@ -411,4 +442,19 @@ impl Engine {
         self.counters.count_drop(reason);
         Outcome::Dropped(reason)
     }
+}
+
+/// Whose stored key serves a request: the maker of the allocation that it is about.
+fn live_owner<'t>(
+    table: &'t Allocations,
+    now: Now,
+    key: Option<AllocationKey>,
+    message: &Message<'_>,
+) -> Option<&'t Owner> {
+    if message.method() == Method::CONNECTION_BIND {
+        let id = connection_bind::named(message).ok().flatten()?;
+        let relay = table.peer_connections().get(id)?.relay;
+        return table.owner_of(relay, now.mono);
+    }
+    key.and_then(|key| table.get(key)).map(|allocation| &allocation.owner)
 }

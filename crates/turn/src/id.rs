@@ -85,6 +85,34 @@ impl fmt::Display for AllocationId {
     }
 }
 
+/// A TCP connection between a relayed transport address and a peer, as CONNECTION-ID names it
+/// (RFC 6062 section 6.2.1): the shard that holds it, and 24 random bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(u32);
+
+impl ConnectionId {
+    /// The lowest 24 bits of `random` behind the shard's number.
+    pub(crate) const fn new(shard: ShardId, random: u32) -> Self {
+        let [_, a, b, c] = random.to_be_bytes();
+        Self(u32::from_be_bytes([shard.0, a, b, c]))
+    }
+
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// The shard that holds the connection.
+    pub const fn shard(self) -> ShardId {
+        let [shard, ..] = self.0.to_be_bytes();
+        ShardId(shard)
+    }
+
+    /// The id as CONNECTION-ID carries it.
+    pub const fn to_bits(self) -> u32 {
+        self.0
+    }
+}
+
 /// An Allocate request that waits for the host: named in the action that asks
 /// and in the completion that answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,7 +1,8 @@
 //! A TURN server without I/O: allocations, permissions, channels and limits as
 //! a state machine that takes packets and gives actions.
 //!
-//! RFC 8656 (TURN) with the long-term credentials of RFC 8489. Time, randomness
+//! RFC 8656 (TURN) with the long-term credentials of RFC 8489, and RFC 6062 (TCP
+//! allocations). Time, randomness
 //! and sockets are the host's: see [`Engine`] for the contract.
 //!
 //! ```text
@@ -18,8 +19,9 @@
 //! Invariants, which the testkit checks after every step of a random run:
 //! nothing leaves toward a peer without a live permission or a live channel
 //! bound to it, nothing reaches a client without a live permission, quotas are
-//! the live allocations, ports in use are live, reserved or resting, and nothing
-//! is left after expiry.
+//! the live allocations, ports in use are live, reserved or resting, connections
+//! to peers belong to a live relayed transport address, and nothing is left after
+//! expiry.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -34,6 +36,7 @@ mod arena;
 mod buckets;
 mod channel;
 mod counters;
+mod deadlines;
 mod engine;
 mod fan_out;
 mod gate;
@@ -48,6 +51,7 @@ mod nonce;
 mod notes;
 mod openings;
 mod outcome;
+mod peer_connections;
 mod peer_policy;
 mod permission;
 mod port_map;
@@ -61,17 +65,19 @@ mod settings;
 mod shared;
 mod table;
 mod time;
+mod workbench;
 
-pub use action::{Action, Claim, Completion, EndReason, Moving, OpenError, Report};
+pub use action::{Action, Claim, Completion, ConnectFailed, EndReason, Moving, OpenError, Report};
 pub use address_range::{AddressRange, PeerRule};
-pub use allocation::Traffic;
+pub use allocation::{RelayProtocol, Traffic};
 pub use channel::CHANNEL_LIFETIME;
 pub use counters::{Count, Counters};
 pub use engine::Engine;
-pub use id::{AllocationId, RelayId, ShardId, Ticket};
+pub use id::{AllocationId, ConnectionId, RelayId, ShardId, Ticket};
 pub use keyring::{Keyring, TimeLimitedRules, UserSecret};
 pub use lifetime::DEFAULT_LIFETIME;
 pub use link::{FiveTuple, Link, LinkId, Transport};
+pub use meter::Direction;
 pub use nonce::NonceKey;
 pub use outcome::{DropReason, Outcome, Prefix, Relayed, Route};
 pub use peer_policy::{PeerPolicy, RelayAddress};

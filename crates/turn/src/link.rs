@@ -3,7 +3,10 @@
 //! RFC 8656 section 2.2: an allocation is identified by the 5-tuple of client
 //! address, server address and transport.
 
+use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
+
+use foldhash::quality::FixedState;
 
 /// The transport between client and server (RFC 8656 section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,9 +23,15 @@ pub enum Transport {
 
 impl Transport {
     /// Whether frames lie in a byte stream, so that ChannelData is padded to
-    /// four bytes (RFC 8656 section 12.5) and the source address is proven.
+    /// four bytes (RFC 8656 section 12.5).
     pub const fn is_stream(self) -> bool {
         matches!(self, Self::Tcp | Self::Tls)
+    }
+
+    /// Whether the two have a connection: its handshake has proven the source address, and its end
+    /// is the end of what was allocated over it (RFC 8656 section 7.5).
+    pub const fn is_connection(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls | Self::Dtls)
     }
 }
 
@@ -35,6 +44,26 @@ pub struct FiveTuple {
     pub client: SocketAddr,
     /// The server's transport address that the client sent to.
     pub server: SocketAddr,
+}
+
+impl FiveTuple {
+    /// Its place in an index.
+    pub(crate) fn hash_by(&self, state: &FixedState) -> u64 {
+        let mut hasher = state.build_hasher();
+        let mut write = |address: &SocketAddr| match address {
+            SocketAddr::V4(v4) => {
+                hasher.write_u64(u64::from(v4.ip().to_bits()) << 16 | u64::from(v4.port()));
+            }
+            SocketAddr::V6(v6) => {
+                hasher.write_u128(v6.ip().to_bits());
+                hasher.write_u16(v6.port());
+            }
+        };
+        write(&self.client);
+        write(&self.server);
+        hasher.write_u8(self.transport as u8);
+        hasher.finish()
+    }
 }
 
 /// The host's name for the socket a packet came in by: a listener's slot, or a

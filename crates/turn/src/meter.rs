@@ -13,7 +13,7 @@ use crate::settings::Limits;
 
 /// Which way payload flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
+pub enum Direction {
     /// From the client to a peer.
     Up,
     /// From a peer to the client.
@@ -56,7 +56,7 @@ impl Meter {
             || limits.bandwidth.is_some()
     }
 
-    /// Counts `bytes`, or names the limit that they would exceed.
+    /// Counts `bytes`, or names the limit that they would exceed and counts nothing.
     pub(crate) fn admit(
         &mut self,
         direction: Direction,
@@ -82,21 +82,28 @@ impl Meter {
             }
         }
         let [of_user, of_realm, of_process] = purposes;
-        let shares = [
+        let mut shares = [
             (limits.bandwidth_per_user, &mut flow.user, of_user, user, "bandwidth_per_user"),
             (limits.bandwidth_per_realm, &mut flow.realm, of_realm, 0, "bandwidth_per_realm"),
             (limits.bandwidth, &mut flow.process, of_process, 0, "bandwidth"),
         ];
-        for (limit, lease, purpose, key, name) in shares {
-            if let Some(limit) = limit
-                && !lease.take(bytes, limit, now, |bytes| {
-                    shared.take_bytes(purpose, key, limit, bytes, now)
+        let refused = shares.iter_mut().position(|(limit, lease, purpose, key, _)| {
+            limit.is_some_and(|limit| {
+                !lease.take(bytes, limit, now, |bytes| {
+                    shared.take_bytes(*purpose, *key, limit, bytes, now)
                 })
-            {
-                return Err(name);
-            }
+            })
+        });
+        let Some(refused) = refused else { return Ok(()) };
+        // A stream asks again for the same bytes: what one limit refuses costs the others nothing.
+        for (_, lease, ..) in shares.iter_mut().take(refused).filter(|(limit, ..)| limit.is_some())
+        {
+            lease.bytes += bytes;
         }
-        Ok(())
+        if let (Some(_), Some(own)) = (limits.bandwidth_per_allocation, &mut flow.own) {
+            own.put_back(bytes);
+        }
+        Err(shares.get(refused).map_or("bandwidth", |(.., name)| name))
     }
 }
 

@@ -47,6 +47,8 @@ fn name(method: Method) -> &'static str {
         Method::REFRESH => "Refresh",
         Method::CREATE_PERMISSION => "CreatePermission",
         Method::CHANNEL_BIND => "ChannelBind",
+        Method::CONNECT => "Connect",
+        Method::CONNECTION_BIND => "ConnectionBind",
         Method { .. } => "other",
     }
 }

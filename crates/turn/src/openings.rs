@@ -16,9 +16,10 @@ use arrayvec::ArrayVec;
 use turn_codec::attribute::AddressErrorCode;
 use turn_codec::{AddressFamily, StatusCode};
 
-use crate::action::{Claim, Completion, OpenError, Outbox, Report};
-use crate::allocation::{Allocation, Owner, Relays, Reservation, Traffic};
-use crate::counters::Counters;
+use crate::action::{Claim, Completion, OpenError, Report};
+use crate::allocation::{
+    Allocation, Owner, PortSpace, RelayProtocol, Relays, Reservation, Traffic,
+};
 use crate::gate::Authenticated;
 use crate::id::{RelayId, ShardId, Ticket};
 use crate::ledger::{Permit, Quota, QuotaReached};
@@ -26,15 +27,13 @@ use crate::lifetime;
 use crate::link::{FiveTuple, LinkId, SourcePrefix};
 use crate::meter::Meter;
 use crate::methods::allocate::{Wanted, WantedPort, unavailable};
-use crate::notes::note_response;
 use crate::port_map::Parity;
-use crate::random::Random;
 use crate::reject::Reject;
 use crate::reply::{Asked, Reply, Signer};
-use crate::settings::{PerUser, Settings};
-use crate::shared::{Shared, is_exempt};
-use crate::table::Allocations;
+use crate::settings::PerUser;
+use crate::shared::is_exempt;
 use crate::time::Now;
+use crate::workbench::Workbench;
 
 /// RFC 8656 section 7.2: a reservation is held for at least 30 seconds. [T8]
 // [T8]
@@ -57,6 +56,7 @@ struct Opening {
     owner: Owner,
     signer: Signer,
     lifetime: Duration,
+    protocol: RelayProtocol,
     /// Of the allocation; a reservation brings its own.
     permit: Option<Permit>,
     /// Of the reservation that is to be made, for EVEN-PORT with R = 1.
@@ -68,17 +68,6 @@ struct Opening {
     current: Option<RelayId>,
     address_error: Option<AddressErrorCode<'static>>,
     attempts: u8,
-}
-
-/// What an opening works on; the engine lends it.
-pub(crate) struct Opener<'e> {
-    pub(crate) shard: ShardId,
-    pub(crate) table: &'e mut Allocations,
-    pub(crate) settings: &'e Settings,
-    pub(crate) shared: &'e Shared,
-    pub(crate) counters: &'e Counters,
-    pub(crate) random: &'e mut Random,
-    pub(crate) outbox: &'e mut Outbox,
 }
 
 /// What became of one step.
@@ -101,18 +90,19 @@ impl Openings {
     /// is queued now or by [`complete`](Self::complete).
     pub(crate) fn start(
         &mut self,
-        opener: &mut Opener<'_>,
+        bench: &mut Workbench<'_>,
         now: Now,
         request: Authenticated<'_>,
         wanted: Wanted,
     ) {
         let (asked, owner, signer) = request.into_owner();
-        let lifetime = lifetime::granted(opener.settings, wanted.lifetime, now.mono, &owner, now);
+        let lifetime = lifetime::granted(bench.settings, wanted.lifetime, now.mono, &owner, now);
         let mut opening = Opening {
             asked,
             owner,
             signer,
             lifetime,
+            protocol: wanted.protocol,
             permit: None,
             reserve: None,
             parity: Parity::Any,
@@ -125,24 +115,24 @@ impl Openings {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         let step = match wanted.port {
-            WantedPort::Reserved(token) => opening.claim(opener, now, ticket, token),
+            WantedPort::Reserved(token) => opening.claim(bench, now, ticket, token),
             WantedPort::New { families, parity, missing } => {
                 opening.families = families;
                 opening.parity = parity;
                 opening.address_error = missing;
-                match opening.take_permits(opener) {
-                    Ok(()) => opening.open_next(opener, now, ticket),
+                match opening.take_permits(bench) {
+                    Ok(()) => opening.open_next(bench, now, ticket),
                     Err(reject) => Step::Refused(reject),
                 }
             }
         };
-        self.settle(opener, now, ticket, opening, step);
+        self.settle(bench, now, ticket, opening, step);
     }
 
     /// Takes the host's answer.
     pub(crate) fn complete(
         &mut self,
-        opener: &mut Opener<'_>,
+        bench: &mut Workbench<'_>,
         now: Now,
         ticket: Ticket,
         done: Completion,
@@ -150,7 +140,7 @@ impl Openings {
         let Some(at) = self.waiting.iter().position(|(waiting, _)| *waiting == ticket) else {
             // Nobody waits any more: what was opened is closed again.
             if let Completion::Opened(relay) = done {
-                opener.outbox.close_relay(relay);
+                bench.outbox.close_relay(relay);
             }
             return;
         };
@@ -159,33 +149,33 @@ impl Openings {
             Completion::Opened(relay) if opening.current == Some(relay) => {
                 opening.current = None;
                 opening.opened.push(relay);
-                opening.open_next(opener, now, ticket)
+                opening.open_next(bench, now, ticket)
             }
             Completion::Failed(relay, error) if opening.current == Some(relay) => {
                 opening.current = None;
-                opening.failed(opener, now, ticket, relay, error)
+                opening.failed(bench, now, ticket, relay, error)
             }
-            Completion::Claimed(Some(relay)) => opening.claimed(opener, relay),
+            Completion::Claimed(Some(relay)) => opening.claimed(bench, relay),
             Completion::Claimed(None) => Step::Refused(Reject::InsufficientCapacity),
             Completion::Opened(_) | Completion::Failed(..) => Step::Waiting,
         };
-        self.settle(opener, now, ticket, opening, step);
+        self.settle(bench, now, ticket, opening, step);
     }
 
-    /// Gives up what a stream that closed has asked for.
-    pub(crate) fn abandon(&mut self, opener: &mut Opener<'_>, now: Now, link: LinkId) {
+    /// Gives up what a connection that closed has asked for.
+    pub(crate) fn abandon(&mut self, bench: &mut Workbench<'_>, now: Now, link: LinkId) {
         let is_of = |opening: &Opening| {
-            opening.asked.link.id == link && opening.asked.link.tuple.transport.is_stream()
+            opening.asked.link.id == link && opening.asked.link.tuple.transport.is_connection()
         };
         while let Some(at) = self.waiting.iter().position(|(_, opening)| is_of(opening)) {
             let (_, mut opening) = self.waiting.swap_remove(at);
-            opening.close_all(opener, now);
+            opening.close_all(bench, now);
         }
     }
 
     fn settle(
         &mut self,
-        opener: &mut Opener<'_>,
+        bench: &mut Workbench<'_>,
         now: Now,
         ticket: Ticket,
         mut opening: Opening,
@@ -193,10 +183,10 @@ impl Openings {
     ) {
         match step {
             Step::Waiting => self.waiting.push((ticket, opening)),
-            Step::Open => opening.finish(opener, now),
+            Step::Open => opening.finish(bench, now),
             Step::Refused(reject) => {
-                opening.close_all(opener, now);
-                opener.refuse(&opening.asked, &opening.signer, &reject);
+                opening.close_all(bench, now);
+                bench.refuse(&opening.asked, &opening.signer, &reject);
             }
         }
     }
@@ -205,30 +195,30 @@ impl Openings {
 impl Opening {
     /// RFC 8656 section 7.2, check 10: quotas. A reservation costs a unit of
     /// its own `[H19]`.
-    fn take_permits(&mut self, opener: &Opener<'_>) -> Result<(), Reject> {
-        self.permit = Some(opener.admit(&self.asked, &self.owner)?);
+    fn take_permits(&mut self, bench: &Workbench<'_>) -> Result<(), Reject> {
+        self.permit = Some(bench.admit(&self.asked, &self.owner)?);
         // [H19]
         if self.parity == Parity::EvenPair {
-            self.reserve = Some(opener.admit(&self.asked, &self.owner)?);
+            self.reserve = Some(bench.admit(&self.asked, &self.owner)?);
         }
         Ok(())
     }
 
-    fn open_next(&mut self, opener: &mut Opener<'_>, now: Now, ticket: Ticket) -> Step {
+    fn open_next(&mut self, bench: &mut Workbench<'_>, now: Now, ticket: Ticket) -> Step {
         if self.parity == Parity::EvenPair && self.opened.len() == 1 {
-            return self.open_reserve(opener, now, ticket);
+            return self.open_reserve(bench, now, ticket);
         }
         while let Some(family) = self.families.first().copied() {
             if self
                 .opened
                 .iter()
-                .any(|id| opener.table.relay(*id).is_some_and(|relay| relay.family() == family))
+                .any(|id| bench.table.relay(*id).is_some_and(|relay| relay.family() == family))
             {
                 self.families.remove(0);
                 continue;
             }
-            if let Some(relay) = opener.claim_relay(family, self.parity, now) {
-                return self.wait_for(opener, ticket, relay);
+            if let Some(relay) = bench.claim_relay(family, self.protocol, self.parity, now) {
+                return self.wait_for(bench, ticket, relay);
             }
             self.families.remove(0);
             self.lack(family);
@@ -241,57 +231,57 @@ impl Opening {
     }
 
     /// The second socket of a pair; its port was taken together with the first.
-    fn open_reserve(&mut self, opener: &mut Opener<'_>, now: Now, ticket: Ticket) -> Step {
-        let first = self.opened.first().and_then(|id| opener.table.relay(*id));
-        let Some((address, port)) = first.map(|relay| (relay.address, relay.bound.port())) else {
+    fn open_reserve(&mut self, bench: &mut Workbench<'_>, now: Now, ticket: Ticket) -> Step {
+        let first = self.opened.first().and_then(|id| bench.table.relay(*id));
+        let Some((space, port)) = first.map(|relay| (relay.space, relay.bound.port())) else {
             return Step::Refused(Reject::InsufficientCapacity);
         };
-        match opener.table.insert_relay(
-            &opener.settings.relay,
-            address,
+        match bench.table.insert_relay(
+            &bench.settings.relay,
+            space,
             port.saturating_add(1),
             now.mono,
         ) {
-            Some(relay) => self.wait_for(opener, ticket, relay),
+            Some(relay) => self.wait_for(bench, ticket, relay),
             None => {
-                opener.table.release_port(address, port.saturating_add(1), now.mono);
+                bench.table.release_port(space, port.saturating_add(1), now.mono);
                 Step::Refused(Reject::InsufficientCapacity)
             }
         }
     }
 
-    fn wait_for(&mut self, opener: &mut Opener<'_>, ticket: Ticket, relay: RelayId) -> Step {
-        let Some(bind) = opener.table.relay(relay).map(|relay| relay.bound) else {
+    fn wait_for(&mut self, bench: &mut Workbench<'_>, ticket: Ticket, relay: RelayId) -> Step {
+        let Some(bind) = bench.table.relay(relay).map(|relay| relay.bound) else {
             return Step::Refused(Reject::InsufficientCapacity);
         };
         self.current = Some(relay);
-        opener.outbox.open_relay(ticket, relay, bind);
+        bench.outbox.open_relay(ticket, relay, bind, self.protocol);
         Step::Waiting
     }
 
     fn failed(
         &mut self,
-        opener: &mut Opener<'_>,
+        bench: &mut Workbench<'_>,
         now: Now,
         ticket: Ticket,
         relay: RelayId,
         error: OpenError,
     ) -> Step {
-        let family = opener.table.relay(relay).map(crate::allocation::Relay::family);
-        self.close(opener, now, relay);
+        let family = bench.table.relay(relay).map(crate::allocation::Relay::family);
+        self.close(bench, now, relay);
         if self.parity == Parity::EvenPair {
             // The other half of the pair goes with it.
-            self.close_all(opener, now);
+            self.close_all(bench, now);
         }
         if error == OpenError::AddressInUse && self.attempts < MOST_ATTEMPTS {
             self.attempts += 1;
-            return self.open_next(opener, now, ticket);
+            return self.open_next(bench, now, ticket);
         }
         if let Some(family) = family {
             self.families.retain(|other| *other != family);
             self.lack(family);
         }
-        self.open_next(opener, now, ticket)
+        self.open_next(bench, now, ticket)
     }
 
     /// RFC 8656 section 7.2: one family of two cannot be had.
@@ -301,14 +291,20 @@ impl Opening {
             .get_or_insert_with(|| unavailable(family, StatusCode::INSUFFICIENT_CAPACITY));
     }
 
-    fn claim(&mut self, opener: &mut Opener<'_>, now: Now, ticket: Ticket, token: [u8; 8]) -> Step {
+    fn claim(
+        &mut self,
+        bench: &mut Workbench<'_>,
+        now: Now,
+        ticket: Ticket,
+        token: [u8; 8],
+    ) -> Step {
         let [shard, ..] = token;
         let account = self.owner.account.hash;
-        if ShardId(shard) != opener.shard {
-            opener.outbox.claim_reservation(ticket, ShardId(shard), Claim { token, account });
+        if ShardId(shard) != bench.shard {
+            bench.outbox.claim_reservation(ticket, ShardId(shard), Claim { token, account });
             return Step::Waiting;
         }
-        match opener.table.claim_reservation(token, account, now.mono) {
+        match bench.table.claim_reservation(token, account, now.mono) {
             Some((relay, reservation)) => {
                 self.permit = Some(reservation.permit);
                 self.opened.push(relay);
@@ -319,8 +315,8 @@ impl Opening {
         }
     }
 
-    fn claimed(&mut self, opener: &mut Opener<'_>, relay: RelayId) -> Step {
-        match opener.table.take_reservation(relay) {
+    fn claimed(&mut self, bench: &mut Workbench<'_>, relay: RelayId) -> Step {
+        match bench.table.take_reservation(relay) {
             Some(reservation) => {
                 self.permit = Some(reservation.permit);
                 self.opened.push(relay);
@@ -331,22 +327,22 @@ impl Opening {
     }
 
     /// Every socket is there: the allocation lives from now on.
-    fn finish(mut self, opener: &mut Opener<'_>, now: Now) {
+    fn finish(mut self, bench: &mut Workbench<'_>, now: Now) {
         let reserved = (self.parity == Parity::EvenPair).then(|| self.opened.pop()).flatten();
         let Some(permit) = self.permit.take() else {
-            self.close_all(opener, now);
-            return opener.refuse(&self.asked, &self.signer, &Reject::InsufficientCapacity);
+            self.close_all(bench, now);
+            return bench.refuse(&self.asked, &self.signer, &Reject::InsufficientCapacity);
         };
         let reservation = match (reserved, self.reserve.take()) {
             (Some(relay), Some(permit)) => {
-                let token = opener.token();
+                let token = bench.token();
                 let account = self.owner.account.hash;
                 let reservation = Reservation { token, account, permit };
-                opener.table.reserve(relay, reservation, now.mono + RESERVATION_LIFETIME);
+                bench.table.reserve(relay, reservation, now.mono + RESERVATION_LIFETIME);
                 Some(token)
             }
             (Some(relay), None) => {
-                self.close(opener, now, relay);
+                self.close(bench, now, relay);
                 None
             }
             (None, _) => None,
@@ -354,22 +350,23 @@ impl Opening {
         let mut relays = Relays::default();
         let mut relayed = ArrayVec::new();
         for id in &self.opened {
-            if let Some(relay) = opener.table.relay(*id) {
+            if let Some(relay) = bench.table.relay(*id) {
                 relays.set(relay.family(), Some(*id));
                 relayed.push(relay.advertised);
             }
         }
         let link = self.asked.link;
         let address_error = self.address_error;
-        let id = opener.table.next_id();
+        let id = bench.table.next_id();
         let user = self.owner.name.clone();
-        let meter = Meter::is_needed(&opener.settings.limits).then(Box::default);
+        let meter = Meter::is_needed(&bench.settings.limits).then(Box::default);
         let allocation = Allocation {
             id,
             link,
             owner: self.owner,
             transaction: self.asked.transaction,
             relays,
+            protocol: self.protocol,
             born: now.mono,
             permissions: crate::permission::Permissions::default(),
             channels: crate::channel::Channels::default(),
@@ -380,11 +377,11 @@ impl Opening {
             address_error,
             permit,
         };
-        if opener.table.insert(allocation, now.mono + self.lifetime).is_none() {
+        if bench.table.insert(allocation, now.mono + self.lifetime).is_none() {
             for relay in self.opened {
-                opener.table.discard_relay(relay, now.mono, opener.outbox);
+                bench.table.discard_relay(relay, now.mono, bench.outbox);
             }
-            return opener.refuse(&self.asked, &self.signer, &Reject::InsufficientCapacity);
+            return bench.refuse(&self.asked, &self.signer, &Reject::InsufficientCapacity);
         }
         let reply = Reply {
             relayed: relayed.clone(),
@@ -392,50 +389,48 @@ impl Opening {
             lifetime: Some(self.lifetime),
             mapped: Some(link.tuple.client),
             reservation,
+            connection: None,
         };
-        opener.succeed(&self.asked, &self.signer, &reply);
+        bench.succeed(&self.asked, &self.signer, &reply);
         let mut relayed = relayed.into_iter();
         let relayed = [relayed.next(), relayed.next()];
-        opener.outbox.report(Report::Created { id, user, link, relayed, lifetime: self.lifetime });
+        bench.outbox.report(Report::Created { id, user, link, relayed, lifetime: self.lifetime });
     }
 
     /// Closes a relay that never became an allocation's.
-    fn close(&self, opener: &mut Opener<'_>, now: Now, relay: RelayId) {
-        let port = opener.table.relay(relay).map(|relay| (relay.address, relay.bound.port()));
-        opener.table.discard_relay(relay, now.mono, opener.outbox);
+    fn close(&self, bench: &mut Workbench<'_>, now: Now, relay: RelayId) {
+        let port = bench.table.relay(relay).map(|relay| (relay.space, relay.bound.port()));
+        bench.table.discard_relay(relay, now.mono, bench.outbox);
         // A pair's second port is held even before it has a slot.
         if self.parity == Parity::EvenPair
             && self.opened.is_empty()
-            && let Some((address, port)) = port
+            && let Some((space, port)) = port
             && port % 2 == 0
         {
-            opener.table.release_port(address, port.saturating_add(1), now.mono);
+            bench.table.release_port(space, port.saturating_add(1), now.mono);
         }
     }
 
-    fn close_all(&mut self, opener: &mut Opener<'_>, now: Now) {
+    fn close_all(&mut self, bench: &mut Workbench<'_>, now: Now) {
         for relay in std::mem::take(&mut self.opened) {
-            opener.table.discard_relay(relay, now.mono, opener.outbox);
+            bench.table.discard_relay(relay, now.mono, bench.outbox);
         }
         if let Some(relay) = self.current.take() {
-            opener.table.discard_relay(relay, now.mono, opener.outbox);
+            bench.table.discard_relay(relay, now.mono, bench.outbox);
         }
     }
 }
 
-impl Opener<'_> {
-    pub(crate) fn refuse(&mut self, asked: &Asked, signer: &Signer, reject: &Reject) {
-        asked.refuse(signer, reject, self.outbox);
-        note_response(self.counters, self.shared, asked, Some(reject), self.outbox);
-    }
-
-    fn succeed(&mut self, asked: &Asked, signer: &Signer, reply: &Reply) {
-        asked.succeed(signer, reply, self.outbox);
-        note_response(self.counters, self.shared, asked, None, self.outbox);
-    }
-
+impl Workbench<'_> {
     /// The least used relay address of a family that has a port left.
-    fn claim_relay(&mut self, family: AddressFamily, parity: Parity, now: Now) -> Option<RelayId> {
+    fn claim_relay(
+        &mut self,
+        family: AddressFamily,
+        protocol: RelayProtocol,
+        parity: Parity,
+        now: Now,
+    ) -> Option<RelayId> {
+        let space = |address| PortSpace { address, protocol };
         let mut candidates: ArrayVec<(usize, usize), 16> = self
             .settings
             .relay
@@ -443,14 +438,14 @@ impl Opener<'_> {
             .iter()
             .enumerate()
             .filter(|(_, relay)| AddressFamily::of_ip(&relay.bound) == family)
-            .filter_map(|(at, _)| self.shared.ports(at).map(|ports| (ports.taken(), at)))
+            .filter_map(|(at, _)| self.shared.ports_in(space(at)).map(|ports| (ports.taken(), at)))
             .take(16)
             .collect();
         candidates.sort_unstable();
         // [T9]
         let random = self.random.next_u32();
         candidates.into_iter().find_map(|(_, at)| {
-            self.table.claim_relay(&self.settings.relay, at, parity, random, now.mono)
+            self.table.claim_relay(&self.settings.relay, space(at), parity, random, now.mono)
         })
     }
 

@@ -119,7 +119,8 @@ impl Prefix {
 pub enum DropReason {
     /// Not STUN, not ChannelData, or not well-formed.
     Malformed,
-    /// A response, an indication other than Send, or an unknown method.
+    /// A response, an indication other than Send, an unknown method, or a Send on
+    /// a TCP allocation.
     Unexpected,
     /// No allocation on this 5-tuple.
     NoAllocation,

@@ -63,6 +63,11 @@ impl Bucket {
         true
     }
 
+    /// Puts back what has just been taken.
+    pub(crate) const fn put_back(&mut self, amount: u64) {
+        self.tokens = self.tokens.saturating_add(amount);
+    }
+
     fn refill(&mut self, per_second: u64, burst: u64, now: Instant) {
         let elapsed = now.saturating_duration_since(self.filled_at);
         let gained = elapsed.as_nanos() * u128::from(per_second) / 1_000_000_000;

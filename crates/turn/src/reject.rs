@@ -12,7 +12,7 @@ pub(crate) enum Reject {
     BadRequest,
     /// Comprehension-required attributes that we do not know.
     UnknownAttributes(ArrayVec<AttributeType, MAX_ATTRIBUTES>),
-    /// The client's own address forbids it.
+    /// The client's own address or the kind of the allocation forbids it.
     Forbidden,
     /// The peer policy denies this address.
     PeerDenied(IpAddr),
@@ -32,10 +32,14 @@ pub(crate) enum Reject {
     Full(&'static str),
     /// No port, descriptor or reservation.
     InsufficientCapacity,
+    /// There is a connection with this peer already.
+    ConnectionExists,
+    /// The peer refused, or said nothing.
+    ConnectionFailed,
 }
 
 impl Reject {
-    /// The error code (RFC 8656 section 19, RFC 8489 section 14.8).
+    /// The error code (RFC 8656 section 19, RFC 8489 section 14.8, RFC 6062 section 6.3).
     pub(crate) const fn code(&self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
@@ -49,6 +53,9 @@ impl Reject {
             // [T11] RFC 8656 section 7.2: 486 for a quota, 508 for capacity.
             Self::Quota(_) => StatusCode::ALLOCATION_QUOTA_REACHED,
             Self::Full(_) | Self::InsufficientCapacity => StatusCode::INSUFFICIENT_CAPACITY,
+            // [X2] RFC 6062 section 5.2.
+            Self::ConnectionExists => StatusCode::CONNECTION_ALREADY_EXISTS,
+            Self::ConnectionFailed => StatusCode::CONNECTION_TIMEOUT_OR_FAILURE,
         }
     }
 
@@ -65,7 +72,9 @@ impl Reject {
             | Self::FamilyNotSupported
             | Self::FamilyMismatch
             | Self::UnsupportedTransport
-            | Self::InsufficientCapacity => None,
+            | Self::InsufficientCapacity
+            | Self::ConnectionExists
+            | Self::ConnectionFailed => None,
         }
     }
 }

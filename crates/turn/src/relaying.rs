@@ -92,7 +92,7 @@ impl Relaying<'_> {
         let way = self.way(target, peer)?;
         let (table, toll) = self.toll(now);
         let allocation = table.get_mut(key).ok_or(DropReason::NoAllocation)?;
-        toll.take(allocation, Direction::Up, payload.len())?;
+        toll.take(allocation, Direction::Up, payload.len(), Unit::Datagram)?;
         match way {
             Way::Inside(shard, to) => self.toward_relay(now, shard, to, from, payload),
             Way::Outside(peer) => {
@@ -100,6 +100,21 @@ impl Relaying<'_> {
                 Ok(Relayed { route, prefix: Prefix::EMPTY, payload, padding: 0, dont_fragment })
             }
         }
+    }
+
+    /// Bytes of a connection to a peer (RFC 6062 section 5.4): whether they may
+    /// flow now.
+    pub(crate) fn stretch(
+        &mut self,
+        now: Now,
+        relay: RelayId,
+        direction: Direction,
+        bytes: usize,
+    ) -> bool {
+        let (table, toll) = self.toll(now);
+        table.relay_and_allocation(relay, now.mono).is_some_and(|(_, allocation)| {
+            toll.take(allocation, direction, bytes, Unit::Stretch).is_ok()
+        })
     }
 
     /// The table, and beside it what payload has to pass.
@@ -173,7 +188,7 @@ impl Relaying<'_> {
                 .filter(|peer| allocation.permissions.is_live(peer.ip(), now.mono))
                 .ok_or(DropReason::NoPermission)?
         };
-        toll.take(allocation, Direction::Down, payload.len())?;
+        toll.take(allocation, Direction::Down, payload.len(), Unit::Datagram)?;
         let link = allocation.link;
         let number = allocation.channels.number(peer, now.mono);
         // [C8] RFC 8656 section 12.5: a bound peer's data MUST go by its channel.
@@ -192,6 +207,14 @@ impl Relaying<'_> {
     }
 }
 
+/// What the payload of one toll is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Datagram,
+    /// Some bytes of a connection.
+    Stretch,
+}
+
 /// What payload passes before it leaves: bandwidth limits, then the counts.
 struct Toll<'t> {
     limits: &'t Limits,
@@ -207,6 +230,7 @@ impl Toll<'_> {
         allocation: &mut Allocation,
         direction: Direction,
         bytes: usize,
+        unit: Unit,
     ) -> Result<(), DropReason> {
         if let Some(meter) = &mut allocation.meter {
             let account = allocation.owner.account.hash;
@@ -232,9 +256,11 @@ impl Toll<'_> {
                 &counters.relayed_down_bytes,
             ),
         };
-        *packets += 1;
+        if unit == Unit::Datagram {
+            *packets += 1;
+            relayed.add(1);
+        }
         *payload += bytes as u64;
-        relayed.add(1);
         relayed_bytes.add(bytes as u64);
         Ok(())
     }
@@ -252,7 +278,7 @@ impl Indications {
 }
 
 /// A bound address of ours as it is advertised, where the two differ.
-fn advertised(settings: &Settings, peer: SocketAddr) -> Option<SocketAddr> {
+pub(crate) fn advertised(settings: &Settings, peer: SocketAddr) -> Option<SocketAddr> {
     let relay = settings.relay.addresses.iter().find(|relay| relay.bound == peer.ip())?;
     (relay.advertised != relay.bound).then(|| SocketAddr::new(relay.advertised, peer.port()))
 }

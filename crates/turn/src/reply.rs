@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use turn_codec::attribute::{
-    AddressErrorCode, ErrorCode, Lifetime, Nonce, PasswordAlgorithms, Realm, ReservationToken,
-    UnknownAttributes, XorMappedAddress, XorRelayedAddress,
+    self, AddressErrorCode, ErrorCode, Lifetime, Nonce, PasswordAlgorithms, Realm,
+    ReservationToken, UnknownAttributes, XorMappedAddress, XorRelayedAddress,
 };
 use turn_codec::{Class, Message, MessageWriter, Method, NoRoom, StatusCode, TransactionId};
 use turn_credentials::LongTermKey;
 
 use crate::action::Outbox;
+use crate::id::ConnectionId;
 use crate::link::Link;
 use crate::nonce::NonceText;
 use crate::reject::Reject;
@@ -31,6 +32,7 @@ pub(crate) struct Reply {
     pub(crate) lifetime: Option<Duration>,
     pub(crate) mapped: Option<SocketAddr>,
     pub(crate) reservation: Option<[u8; 8]>,
+    pub(crate) connection: Option<ConnectionId>,
 }
 
 /// The attribute that proves a message.
@@ -84,6 +86,9 @@ impl Asked {
             }
             if let Some(token) = reply.reservation {
                 writer.push(&ReservationToken(token))?;
+            }
+            if let Some(connection) = reply.connection {
+                writer.push(&attribute::ConnectionId(connection.to_bits()))?;
             }
             Ok(())
         });

@@ -38,6 +38,8 @@ pub struct RelaySettings {
     pub default_family: DefaultFamily,
     /// Which channel numbers clients may bind.
     pub channels: ChannelRange,
+    /// Serve TCP allocations (RFC 6062).
+    pub tcp: bool,
 }
 
 /// The family of an allocation whose request names none (RFC 8656 section 7.2).
@@ -84,7 +86,7 @@ pub struct Limits {
     pub binding_replies: Option<Rate>,
     /// Replies 401, 438 and 400 over UDP to one address that has proven nothing.
     pub challenges: Option<Rate>,
-    /// Sources that the three above do not bind.
+    /// Sources that limits of a source do not bind.
     pub exempt_sources: Vec<AddressRange>,
     /// Live permissions of one allocation.
     pub permissions_per_allocation: Option<u32>,
@@ -106,6 +108,16 @@ pub struct Limits {
     pub max_lifetime: Duration,
     /// Age at which an allocation ends whatever it asks.
     pub max_allocation_age: Option<Duration>,
+    /// Connections from one IPv4 address or IPv6 /64; counted by the host.
+    pub connections_per_source: Option<u32>,
+    /// Connections that have not brought a complete message yet; counted by the host.
+    pub unauthenticated_connections: Option<u32>,
+    /// Connections that are accepted; counted by the host.
+    pub accepts: Option<Rate>,
+    /// Connections to peers of one TCP allocation (RFC 6062).
+    pub peer_connections_per_allocation: Option<u32>,
+    /// Bytes that wait for a slow client on its connection; kept by the host.
+    pub queue_per_connection: usize,
 }
 
 impl Limits {
@@ -134,6 +146,11 @@ impl Default for Limits {
             bandwidth: None,
             max_lifetime: Duration::from_secs(3_600),
             max_allocation_age: None,
+            connections_per_source: Some(1_024),
+            unauthenticated_connections: Some(4_096),
+            accepts: Some(Rate::per_second(1_000, 1_000)),
+            peer_connections_per_allocation: Some(64),
+            queue_per_connection: 256 * 1_024,
         }
     }
 }

@@ -6,10 +6,12 @@ use std::hash::RandomState;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Instant;
 
+use crate::allocation::{PortSpace, RelayProtocol};
 use crate::buckets::{Buckets, Purpose};
+use crate::id::ShardId;
 use crate::ledger::Ledger;
 use crate::link::SourcePrefix;
 use crate::nonce::NonceKey;
@@ -20,7 +22,9 @@ use crate::settings::Limits;
 /// Shared by all engines of a process.
 #[derive(Debug)]
 pub struct Shared {
-    pub(crate) ports: Vec<PortMap>,
+    /// Of each relay address, for UDP and for TCP (RFC 6062).
+    udp_ports: Vec<PortMap>,
+    tcp_ports: Vec<PortMap>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) buckets: Buckets,
     pub(crate) nonce_key: NonceKey,
@@ -29,30 +33,40 @@ pub struct Shared {
     pub(crate) accounts: RandomState,
     /// One bit for each key under `[limits]` that has refused.
     limits_met: AtomicU32,
+    /// The highest number of a shard that has an engine.
+    last_shard: AtomicU8,
 }
 
 impl Shared {
-    /// One port map for each of `relay_addresses`, each with `ports`.
+    /// One port map for each of `relay_addresses` and each protocol, all with `ports`.
     pub fn new(
         relay_addresses: usize,
         ports: &RangeInclusive<u16>,
         nonce_key: NonceKey,
         started: Instant,
     ) -> Self {
+        let maps = || (0..relay_addresses).map(|_| PortMap::new(ports.clone())).collect();
         Self {
-            ports: (0..relay_addresses).map(|_| PortMap::new(ports.clone())).collect(),
+            udp_ports: maps(),
+            tcp_ports: maps(),
             ledger: Arc::new(Ledger::default()),
             buckets: Buckets::new(started),
             nonce_key,
             started,
             accounts: RandomState::new(),
             limits_met: AtomicU32::new(0),
+            last_shard: AtomicU8::new(0),
         }
     }
 
-    /// The port map of a relay address.
+    /// The UDP port map of a relay address.
     pub fn ports(&self, relay_address: usize) -> Option<&PortMap> {
-        self.ports.get(relay_address)
+        self.udp_ports.get(relay_address)
+    }
+
+    /// The TCP port map of a relay address.
+    pub fn tcp_ports(&self, relay_address: usize) -> Option<&PortMap> {
+        self.tcp_ports.get(relay_address)
     }
 
     /// Allocations and reservations that count toward quotas at this moment.
@@ -86,6 +100,27 @@ impl Shared {
             && self.limits_met.fetch_or(bit, Ordering::Relaxed) & bit == 0
     }
 
+    pub(crate) fn ports_in(&self, space: PortSpace) -> Option<&PortMap> {
+        match space.protocol {
+            RelayProtocol::Udp => self.ports(space.address),
+            RelayProtocol::Tcp => self.tcp_ports(space.address),
+        }
+    }
+
+    /// Whether any TCP allocation lives, so that there can be connections to bind.
+    pub(crate) fn has_tcp_relays(&self) -> bool {
+        self.tcp_ports.iter().any(|ports| ports.taken() > 0)
+    }
+
+    /// An engine of this shard has been made.
+    pub(crate) fn add_shard(&self, shard: ShardId) {
+        self.last_shard.fetch_max(shard.0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_shard(&self, shard: ShardId) -> bool {
+        shard.0 <= self.last_shard.load(Ordering::Relaxed)
+    }
+
     /// Whether a stranger may be answered over UDP: `challenges`, of which one
     /// source port gets a small share `[H10]`.
     pub(crate) fn admit_challenge(
@@ -116,7 +151,7 @@ impl Shared {
 }
 
 /// The keys under `[limits]` that can refuse.
-const LIMITS: [&str; 13] = [
+const LIMITS: [&str; 17] = [
     "allocations",
     "allocations_per_user",
     "allocations_per_source",
@@ -130,6 +165,10 @@ const LIMITS: [&str; 13] = [
     "bandwidth_per_user",
     "bandwidth_per_realm",
     "bandwidth",
+    "connections_per_source",
+    "unauthenticated_connections",
+    "accepts",
+    "peer_connections_per_allocation",
 ];
 
 pub(crate) fn is_exempt(limits: &Limits, source: IpAddr) -> bool {

@@ -1,5 +1,6 @@
 //! All allocations of a shard: one slab of allocations, one of relayed
-//! transport addresses, one index by 5-tuple, one heap of deadlines.
+//! transport addresses, one index by 5-tuple, one heap of deadlines, and the
+//! connections of TCP allocations.
 //!
 //! ```text
 //!   5-tuple --index--> Allocation --relays--> Relay      (from a client: the only hash)
@@ -9,23 +10,26 @@
 //! A deadline is lazy: a Refresh does not touch it; when it is popped, the
 //! relay is asked for its true expiry and armed again or closed.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use foldhash::quality::FixedState;
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 
 use crate::action::{EndReason, Outbox, Report};
-use crate::allocation::{Allocation, Holder, Relay, Relays, Reservation};
+use crate::allocation::{
+    Allocation, Holder, Owner, PortSpace, Relay, RelayProtocol, Relays, Reservation,
+};
 use crate::arena::Arena;
 use crate::counters::Counters;
-use crate::id::{AllocationId, AllocationKey, RelayId, ShardId};
+use crate::deadlines::Deadlines;
+use crate::id::{AllocationId, AllocationKey, ConnectionId, RelayId, ShardId};
 use crate::link::{FiveTuple, LinkId};
+use crate::notes::note_response;
+use crate::peer_connections::{PeerConnection, PeerConnections, State};
 use crate::port_map::Parity;
+use crate::reject::Reject;
 use crate::settings::RelaySettings;
 use crate::shared::Shared;
 
@@ -39,14 +43,17 @@ pub(crate) struct Allocations {
     relays: Arena<RelayId, Relay>,
     index: HashTable<AllocationKey>,
     hash: FixedState,
-    deadlines: BinaryHeap<Reverse<(Instant, RelayId)>>,
+    /// The allocation of each client connection.
+    by_link: HashMap<LinkId, AllocationKey, FixedState>,
+    deadlines: Deadlines<RelayId>,
+    peer_connections: PeerConnections,
     serial: u64,
 }
 
 /// A reserved relay that leaves for another shard. Its port stays held.
 #[derive(Debug)]
 pub(crate) struct Detached {
-    address: usize,
+    space: PortSpace,
     bound: SocketAddr,
     advertised: SocketAddr,
     expires_at: Instant,
@@ -62,6 +69,7 @@ impl Allocations {
         counters: Arc<Counters>,
         seed: u64,
     ) -> Self {
+        let hash = FixedState::with_seed(seed);
         Self {
             shard,
             shared,
@@ -69,8 +77,10 @@ impl Allocations {
             allocations: Arena::new(),
             relays: Arena::new(),
             index: HashTable::new(),
-            hash: FixedState::with_seed(seed),
-            deadlines: BinaryHeap::new(),
+            by_link: HashMap::with_hasher(hash.clone()),
+            hash,
+            deadlines: Deadlines::new(),
+            peer_connections: PeerConnections::new(seed),
             serial: 0,
         }
     }
@@ -84,15 +94,15 @@ impl Allocations {
     pub(crate) fn claim_relay(
         &mut self,
         settings: &RelaySettings,
-        address: usize,
+        space: PortSpace,
         parity: Parity,
         random: u32,
         now: Instant,
     ) -> Option<RelayId> {
-        let port = self.shared.ports(address)?.claim(random, parity, self.shared.second(now))?;
-        let relay = self.insert_relay(settings, address, port, now);
+        let port = self.shared.ports_in(space)?.claim(random, parity, self.shared.second(now))?;
+        let relay = self.insert_relay(settings, space, port, now);
         if relay.is_none() {
-            self.release_port(address, port, now);
+            self.release_port(space, port, now);
         }
         relay
     }
@@ -101,14 +111,14 @@ impl Allocations {
     pub(crate) fn insert_relay(
         &mut self,
         settings: &RelaySettings,
-        address: usize,
+        space: PortSpace,
         port: u16,
         now: Instant,
     ) -> Option<RelayId> {
-        let place = settings.addresses.get(address)?;
+        let place = settings.addresses.get(space.address)?;
         let relay = Relay {
             holder: Holder::Opening,
-            address,
+            space,
             bound: SocketAddr::new(place.bound, port),
             advertised: SocketAddr::new(place.advertised, port),
             expires_at: now,
@@ -117,8 +127,8 @@ impl Allocations {
         self.relays.insert(relay).ok()
     }
 
-    pub(crate) fn release_port(&self, address: usize, port: u16, now: Instant) {
-        if let Some(ports) = self.shared.ports(address) {
+    pub(crate) fn release_port(&self, space: PortSpace, port: u16, now: Instant) {
+        if let Some(ports) = self.shared.ports_in(space) {
             ports.release(port, self.shared.second(now));
         }
     }
@@ -130,21 +140,24 @@ impl Allocations {
         allocation: Allocation,
         expires_at: Instant,
     ) -> Option<AllocationKey> {
-        let tuple = allocation.link.tuple;
+        let link = allocation.link;
         let relays = allocation.relays;
         let key = self.allocations.insert(allocation).ok()?;
-        let hash = hash_of(&self.hash, &tuple);
+        if link.tuple.transport.is_connection() {
+            self.by_link.insert(link.id, key);
+        }
+        let hash = link.tuple.hash_by(&self.hash);
         let Self { index, allocations, hash: state, .. } = self;
         index.insert_unique(hash, key, |key| {
-            allocations.get(*key).map_or(0, |allocation| hash_of(state, &allocation.link.tuple))
+            allocations.get(*key).map_or(0, |allocation| allocation.link.tuple.hash_by(state))
         });
         for id in relays.iter() {
             let Some(relay) = self.relays.get_mut(id) else { continue };
             relay.holder = Holder::Allocation(key);
             relay.expires_at = expires_at;
-            let (address, port) = (relay.address, relay.bound.port());
-            arm(&mut self.deadlines, id, relay);
-            if let Some(ports) = self.shared.ports(address) {
+            let (space, port) = (relay.space, relay.bound.port());
+            self.deadlines.arm(id, expires_at, &mut relay.armed);
+            if let Some(ports) = self.shared.ports_in(space) {
                 ports.publish(port, self.shard, id);
             }
         }
@@ -157,7 +170,7 @@ impl Allocations {
         if let Some(relay) = self.relays.get_mut(id) {
             relay.holder = Holder::Reservation(reservation);
             relay.expires_at = expires_at;
-            arm(&mut self.deadlines, id, relay);
+            self.deadlines.arm(id, expires_at, &mut relay.armed);
         }
     }
 
@@ -191,7 +204,7 @@ impl Allocations {
     pub(crate) fn detach(&mut self, id: RelayId, reservation: Reservation) -> Option<Detached> {
         let relay = self.relays.remove(id)?;
         Some(Detached {
-            address: relay.address,
+            space: relay.space,
             bound: relay.bound,
             advertised: relay.advertised,
             expires_at: relay.expires_at,
@@ -202,18 +215,18 @@ impl Allocations {
     /// Takes a relay of another shard in; `None`, and its port is free, when all
     /// slots are in use.
     pub(crate) fn adopt(&mut self, detached: Detached, now: Instant) -> Option<RelayId> {
-        let Detached { address, bound, advertised, expires_at, reservation } = detached;
+        let Detached { space, bound, advertised, expires_at, reservation } = detached;
         let holder = Holder::Reservation(reservation);
-        let relay = Relay { holder, address, bound, advertised, expires_at, armed: None };
+        let relay = Relay { holder, space, bound, advertised, expires_at, armed: None };
         match self.relays.insert(relay) {
             Ok(id) => {
                 if let Some(relay) = self.relays.get_mut(id) {
-                    arm(&mut self.deadlines, id, relay);
+                    self.deadlines.arm(id, expires_at, &mut relay.armed);
                 }
                 Some(id)
             }
             Err(relay) => {
-                self.release_port(relay.address, relay.bound.port(), now);
+                self.release_port(relay.space, relay.bound.port(), now);
                 None
             }
         }
@@ -234,7 +247,7 @@ impl Allocations {
     /// Closes a relay that never became an allocation's.
     pub(crate) fn discard_relay(&mut self, id: RelayId, now: Instant, outbox: &mut Outbox) {
         if let Some(relay) = self.relays.remove(id) {
-            self.release_port(relay.address, relay.bound.port(), now);
+            self.release_port(relay.space, relay.bound.port(), now);
             outbox.close_relay(id);
         }
     }
@@ -249,8 +262,14 @@ impl Allocations {
         outbox: &mut Outbox,
     ) {
         let Some(relay) = self.relays.remove(id) else { return };
-        self.release_port(relay.address, relay.bound.port(), now);
+        self.release_port(relay.space, relay.bound.port(), now);
         outbox.close_relay(id);
+        if relay.space.protocol == RelayProtocol::Tcp {
+            // [X8] RFC 6062 section 5.5: data connections MUST end with their allocation.
+            for connection in self.peer_connections.remove_relay(id) {
+                outbox.close_peer(connection);
+            }
+        }
         let family = relay.family();
         let Holder::Allocation(key) = relay.holder else { return };
         let Some(allocation) = self.allocations.get_mut(key) else { return };
@@ -279,28 +298,24 @@ impl Allocations {
         }
     }
 
-    /// Ends every allocation of a link that closed.
+    /// Ends what a client connection that closed was there for.
     pub(crate) fn end_link(&mut self, link: LinkId, now: Instant, outbox: &mut Outbox) {
-        let ended: Vec<_> = self
-            .allocations
-            .iter()
-            .filter(|(_, allocation)| {
-                allocation.link.id == link && allocation.link.tuple.transport.is_stream()
-            })
-            .map(|(key, _)| key)
-            .collect();
-        for key in ended {
-            self.end(key, now, EndReason::LinkClosed, outbox);
+        // [X8] RFC 6062 section 5.5: when one half closes, so does the other.
+        if let Some(connection) = self.peer_connections.remove_link(link) {
+            outbox.close_peer(connection);
+        }
+        if let Some(key) = self.by_link.get(&link) {
+            self.end(*key, now, EndReason::LinkClosed, outbox);
         }
     }
 
     /// Closes what has expired.
     pub(crate) fn expire(&mut self, now: Instant, outbox: &mut Outbox) {
-        while let Some(&Reverse((due, id))) = self.deadlines.peek() {
-            if due > now {
-                break;
-            }
-            self.deadlines.pop();
+        // [X2, X4] The host answers no more, or the client has not bound it.
+        while let Some((id, connection)) = self.peer_connections.pop_expired(now) {
+            self.give_up(id, &connection, &Reject::ConnectionFailed, outbox);
+        }
+        while let Some((due, id)) = self.deadlines.pop_due(now) {
             let Some(relay) = self.relays.get_mut(id).filter(|relay| relay.armed == Some(due))
             else {
                 continue;
@@ -310,7 +325,7 @@ impl Allocations {
                 // Whoever opens it closes it.
                 Holder::Opening => {}
                 Holder::Allocation(_) | Holder::Reservation(_) if relay.expires_at > now => {
-                    arm(&mut self.deadlines, id, relay);
+                    self.deadlines.arm(id, relay.expires_at, &mut relay.armed);
                 }
                 Holder::Allocation(_) | Holder::Reservation(_) => {
                     self.close_relay(id, now, EndReason::Expired, outbox);
@@ -323,7 +338,7 @@ impl Allocations {
     pub(crate) fn set_expiry(&mut self, id: RelayId, expires_at: Instant) {
         let Some(relay) = self.relays.get_mut(id) else { return };
         relay.expires_at = expires_at;
-        arm(&mut self.deadlines, id, relay);
+        self.deadlines.arm(id, expires_at, &mut relay.armed);
     }
 
     /// Applies a changed peer policy to what lives `[P7]`.
@@ -331,20 +346,35 @@ impl Allocations {
         &mut self,
         is_permitted: impl Fn(IpAddr) -> bool,
         is_peer: impl Fn(SocketAddr) -> bool,
+        is_connected: impl Fn(&PeerConnection) -> bool,
+        outbox: &mut Outbox,
     ) {
         for allocation in self.allocations.iter_mut() {
             allocation.permissions.retain(&is_permitted);
             allocation.channels.retain(&is_peer);
         }
+        // [P7]
+        for (id, connection) in
+            self.peer_connections.remove_denied(|connection| !is_connected(connection))
+        {
+            let denied = Reject::PeerDenied(connection.peer.ip());
+            self.give_up(id, &connection, &denied, outbox);
+        }
     }
 
     /// The allocation of a 5-tuple that has not expired.
     pub(crate) fn find(&self, tuple: &FiveTuple, now: Instant) -> Option<AllocationKey> {
-        let hash = hash_of(&self.hash, tuple);
+        let hash = tuple.hash_by(&self.hash);
         let key = *self.index.find(hash, |key| {
             self.allocations.get(*key).is_some_and(|allocation| allocation.link.tuple == *tuple)
         })?;
         self.is_live(key, now).then_some(key)
+    }
+
+    /// Whether a 5-tuple has a live allocation, or is that of a client data
+    /// connection.
+    pub(crate) fn serves(&self, tuple: &FiveTuple, now: Instant) -> bool {
+        self.find(tuple, now).is_some() || self.peer_connections.serves(tuple)
     }
 
     /// Whether some relay of the allocation has not expired.
@@ -363,6 +393,15 @@ impl Allocations {
 
     pub(crate) fn get_mut(&mut self, key: AllocationKey) -> Option<&mut Allocation> {
         self.allocations.get_mut(key)
+    }
+
+    /// Who made the allocation of a live relay.
+    pub(crate) fn owner_of(&self, id: RelayId, now: Instant) -> Option<&Owner> {
+        let relay = self.relays.get(id).filter(|relay| relay.expires_at > now)?;
+        match relay.holder {
+            Holder::Allocation(key) => self.get(key).map(|allocation| &allocation.owner),
+            Holder::Opening | Holder::Reservation(_) => None,
+        }
     }
 
     pub(crate) fn relay(&self, id: RelayId) -> Option<&Relay> {
@@ -384,8 +423,26 @@ impl Allocations {
         }
     }
 
+    pub(crate) const fn peer_connections(&self) -> &PeerConnections {
+        &self.peer_connections
+    }
+
+    pub(crate) const fn peer_connections_mut(&mut self) -> &mut PeerConnections {
+        &mut self.peer_connections
+    }
+
+    /// An allocation, and beside it the connections of all.
+    pub(crate) fn with_connections(
+        &mut self,
+        key: AllocationKey,
+    ) -> Option<(&mut Allocation, &mut PeerConnections)> {
+        let allocation = self.allocations.get_mut(key)?;
+        Some((allocation, &mut self.peer_connections))
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.peek().map(|Reverse((due, _))| *due)
+        let deadlines = [self.deadlines.next(), self.peer_connections.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -396,13 +453,31 @@ impl Allocations {
         self.relays.len()
     }
 
+    /// Closes a connection that has been forgotten; whoever waits for it hears why.
+    fn give_up(
+        &self,
+        id: ConnectionId,
+        connection: &PeerConnection,
+        reject: &Reject,
+        outbox: &mut Outbox,
+    ) {
+        outbox.close_peer(id);
+        if let State::Connecting { pending, .. } = &connection.state {
+            pending.asked.refuse(&pending.signer, reject, outbox);
+            note_response(&self.counters, &self.shared, &pending.asked, Some(reject), outbox);
+        }
+    }
+
     fn remove(&mut self, key: AllocationKey, now: Instant, reason: EndReason, outbox: &mut Outbox) {
         let Some(allocation) = self.allocations.get(key) else { return };
-        let hash = hash_of(&self.hash, &allocation.link.tuple);
+        let hash = allocation.link.tuple.hash_by(&self.hash);
         if let Ok(entry) = self.index.find_entry(hash, |found| *found == key) {
             entry.remove();
         }
         let Some(allocation) = self.allocations.remove(key) else { return };
+        if allocation.link.tuple.transport.is_connection() {
+            self.by_link.remove(&allocation.link.id);
+        }
         self.counters.allocations_ended.add(1);
         outbox.report(Report::Ended {
             id: allocation.id,
@@ -411,67 +486,5 @@ impl Allocations {
             traffic: allocation.traffic,
             age: now.saturating_duration_since(allocation.born),
         });
-    }
-}
-
-/// Sets a deadline at the relay's expiry, unless an earlier one is set already:
-/// that one is armed again when it is popped, so the heap holds one live entry a
-/// relay however often it is refreshed.
-fn arm(deadlines: &mut BinaryHeap<Reverse<(Instant, RelayId)>>, id: RelayId, relay: &mut Relay) {
-    if relay.armed.is_none_or(|armed| relay.expires_at < armed) {
-        relay.armed = Some(relay.expires_at);
-        deadlines.push(Reverse((relay.expires_at, id)));
-    }
-}
-
-fn hash_of(state: &FixedState, tuple: &FiveTuple) -> u64 {
-    let mut hasher = state.build_hasher();
-    let mut write = |address: &SocketAddr| match address {
-        SocketAddr::V4(v4) => {
-            hasher.write_u64(u64::from(v4.ip().to_bits()) << 16 | u64::from(v4.port()))
-        }
-        SocketAddr::V6(v6) => {
-            hasher.write_u128(v6.ip().to_bits());
-            hasher.write_u16(v6.port());
-        }
-    };
-    write(&tuple.client);
-    write(&tuple.server);
-    hasher.write_u8(tuple.transport as u8);
-    hasher.finish()
-}
-
-#[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn relay_that_is_refreshed_for_ever_has_one_deadline() {
-        let start = Instant::now();
-        let address = SocketAddr::from(([198, 51, 100, 7], 50_000));
-        let mut relay = Relay {
-            holder: Holder::Opening,
-            address: 0,
-            bound: address,
-            advertised: address,
-            expires_at: start,
-            armed: None,
-        };
-        let mut deadlines = BinaryHeap::new();
-        let id = RelayId::from_bits(0);
-        for second in 0..10_000 {
-            // Longer and shorter in turn, as a hostile client would.
-            let lifetime = if second % 2 == 0 { 3_600 } else { 600 };
-            relay.expires_at = start + Duration::from_secs(second + lifetime);
-            arm(&mut deadlines, id, &mut relay);
-        }
-        assert!(deadlines.len() <= 2, "{} deadlines", deadlines.len());
-        // An end that comes sooner needs one of its own.
-        relay.expires_at = start + Duration::from_secs(1);
-        arm(&mut deadlines, id, &mut relay);
-        assert_eq!(deadlines.peek(), Some(&Reverse((relay.expires_at, id))));
     }
 }

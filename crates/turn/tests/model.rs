@@ -17,7 +17,7 @@ use turn_codec::attribute::{
     ReservationToken,
 };
 use turn_codec::{AddressFamily, ChannelNumber, Method};
-use turn_engine::{Now, PerUser, RelayAddress};
+use turn_engine::{Now, PerUser, RelayAddress, RelayProtocol, Transport};
 use turn_testkit::{
     AllocateKind, Answer, Ask, Client, DENIED_PEER, Data, Delivery, Draft, Emitted, Event, Framing,
     Operation, PeerPick, RELAY4, RELAY6, Reference, START, World, operations, secs,
@@ -146,10 +146,12 @@ impl Run {
             });
         let limited = format!("{}:cid", START.0 + CREDENTIAL);
         let names = ["ann", "ann", "bob", "bob", &limited];
-        let clients = names
-            .iter()
-            .zip(0_u8..)
-            .map(|(name, number)| world.client_on(number % shape.shards, name));
+        let transports =
+            [Transport::Udp, Transport::Tcp, Transport::Udp, Transport::Tls, Transport::Dtls];
+        let clients =
+            names.iter().zip(transports).zip(0_u8..).map(|((name, transport), number)| {
+                world.client_on(number % shape.shards, name).over(transport)
+            });
         Self {
             clients: clients.collect(),
             accounts: vec!["ann", "ann", "bob", "bob", "limited cid"],
@@ -364,7 +366,7 @@ impl Run {
     /// The families of an Allocate request that have no port for it.
     fn lacking(&self, request: &Request) -> Vec<AddressFamily> {
         let Request::Allocate { kind, .. } = request else { return Vec::new() };
-        let used = self.reference(|book, now| book.addresses(now));
+        let used = self.reference(|book, now| book.addresses(RelayProtocol::Udp, now));
         let last = FIRST_PORT + self.shape.ports - 1;
         let lacks = |family: &AddressFamily| {
             let is_free = |port: u16| {

@@ -60,8 +60,14 @@ fn s1_anything_but_a_whole_message_is_silence() {
 fn s2_only_requests_of_known_methods_are_answered() {
     let world = world();
     let ann = world.client("ann").allocate();
-    let known =
-        [Method::ALLOCATE, Method::REFRESH, Method::CREATE_PERMISSION, Method::CHANNEL_BIND];
+    let known = [
+        Method::ALLOCATE,
+        Method::REFRESH,
+        Method::CREATE_PERMISSION,
+        Method::CHANNEL_BIND,
+        Method::CONNECT,
+        Method::CONNECTION_BIND,
+    ];
     for bits in 0..=0xfff {
         let Some(method) = Method::from_bits(bits) else { continue };
         for class in [Class::Request, Class::Indication, Class::Success, Class::Error] {

@@ -10,8 +10,8 @@
 //! * [`Epoll`], a level-triggered set of sockets;
 //! * [`verdict`], which says what an error of a socket means for its owner;
 //! * [`capabilities`], [`interface_addresses`], [`default_route_source`],
-//!   [`raise_descriptor_limit`], [`nap`] and [`set_timer_slack`], what a
-//!   server asks its host for at start;
+//!   [`raise_descriptor_limit`], [`nap`], [`set_timer_slack`] and
+//!   [`release_freed_memory`], what a server asks of its host;
 //! * `Watched` (feature `tokio`), readiness of a socket or an `Epoll` from a
 //!   tokio runtime.
 //!
@@ -50,6 +50,7 @@ mod epoll;
 mod faults;
 mod interfaces;
 mod limits;
+mod memory;
 mod message;
 mod options;
 mod probe;
@@ -67,6 +68,7 @@ pub use datagram::{Datagram, Datagrams, Payload, PayloadAt};
 pub use epoll::{Epoll, Ready};
 pub use interfaces::{InterfaceAddress, default_route_source, interface_addresses};
 pub use limits::raise_descriptor_limit;
+pub use memory::release_freed_memory;
 pub use options::{ListenerOptions, RelayOptions};
 pub use probe::{Capabilities, capabilities};
 pub use recv::{Fill, RecvBatch};

@@ -1,18 +1,19 @@
 //! Allocate: what a request wants, and whether it may have it.
 //!
-//! RFC 8656 section 7.2, in the order of its numbered checks. The ports and
-//! sockets are found by [`openings`](crate::openings), which answers the client
+//! RFC 8656 section 7.2, in the order of its numbered checks, and RFC 6062
+//! section 5.1 for TCP allocations. The ports and sockets are found by [`openings`](crate::openings), which answers the client
 //! when the socket exists.
 
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use turn_codec::attribute::{
-    AdditionalAddressFamily, AddressErrorCode, EvenPort, Lifetime, RequestedAddressFamily,
-    RequestedTransport, ReservationToken,
+    AdditionalAddressFamily, AddressErrorCode, DontFragment, EvenPort, Lifetime,
+    RequestedAddressFamily, RequestedTransport, ReservationToken,
 };
-use turn_codec::{AddressFamily, Message, StatusCode};
+use turn_codec::{AddressFamily, Attribute, Message, StatusCode};
 
+use crate::allocation::{PortSpace, RelayProtocol};
 use crate::link::Link;
 use crate::peer_policy::relay_address;
 use crate::port_map::Parity;
@@ -25,6 +26,7 @@ use crate::shared::Shared;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) lifetime: Option<Duration>,
+    pub(crate) protocol: RelayProtocol,
     pub(crate) port: WantedPort,
 }
 
@@ -54,9 +56,14 @@ pub(crate) fn allocate(
         return Err(Reject::Forbidden);
     }
     // [T2] Check 3.
-    match message.get::<RequestedTransport>()?.ok_or(Reject::BadRequest)? {
-        RequestedTransport::UDP => {}
+    let protocol = match message.get::<RequestedTransport>()?.ok_or(Reject::BadRequest)? {
+        RequestedTransport::UDP => RelayProtocol::Udp,
+        // [X1] Off unless the operator wants it.
+        RequestedTransport::TCP if settings.relay.tcp => RelayProtocol::Tcp,
         RequestedTransport { .. } => return Err(Reject::UnsupportedTransport),
+    };
+    if protocol == RelayProtocol::Tcp {
+        admit_tcp(link, message)?;
     }
     // [T3] Check 4: DONT-FRAGMENT is supported.
     let token = message.get::<ReservationToken>()?;
@@ -74,7 +81,7 @@ pub(crate) fn allocate(
         return if even.is_some() || requested.is_some() || additional.is_some() {
             Err(Reject::BadRequest)
         } else {
-            Ok(Wanted { lifetime, port: WantedPort::Reserved(token.0) })
+            Ok(Wanted { lifetime, protocol, port: WantedPort::Reserved(token.0) })
         };
     }
     let reserve = even.is_some_and(|even| even.reserve);
@@ -94,7 +101,20 @@ pub(crate) fn allocate(
     } else {
         (ArrayVec::from_iter([one_family(settings, link, requested)?]), None)
     };
-    Ok(Wanted { lifetime, port: WantedPort::New { families, parity, missing } })
+    Ok(Wanted { lifetime, protocol, port: WantedPort::New { families, parity, missing } })
+}
+
+/// RFC 6062 section 5.1: over TCP or TLS only, and nothing that asks for certain ports or for
+/// datagrams. ADDITIONAL-ADDRESS-FAMILY is younger than that list and means the same for TCP.
+fn admit_tcp(link: &Link, message: &Message<'_>) -> Result<(), Reject> {
+    // [X1]
+    let contradicts = [EvenPort::TYPE, DontFragment::TYPE, ReservationToken::TYPE]
+        .into_iter()
+        .any(|kind| message.has(kind));
+    if contradicts || !link.tuple.transport.is_stream() {
+        return Err(Reject::BadRequest);
+    }
+    Ok(())
 }
 
 /// Check 7: the family that is asked for, or the default. [T6]
@@ -139,8 +159,10 @@ pub(crate) fn unavailable(family: AddressFamily, code: StatusCode) -> AddressErr
 /// TURN, a loop in the making `[H7]`.
 fn is_own_relay(settings: &Settings, shared: &Shared, link: &Link) -> bool {
     let client = link.tuple.client;
+    let protocol =
+        if link.tuple.transport.is_stream() { RelayProtocol::Tcp } else { RelayProtocol::Udp };
     relay_address(&settings.relay.addresses, client.ip())
-        .and_then(|address| shared.ports(address))
+        .and_then(|address| shared.ports_in(PortSpace { address, protocol }))
         // [H7]
         .is_some_and(|ports| ports.live(client.port()).is_some())
 }

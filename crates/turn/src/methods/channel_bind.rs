@@ -6,6 +6,7 @@
 use turn_codec::AddressFamily;
 use turn_codec::attribute::{ChannelNumberAttribute, XorPeerAddress};
 
+use crate::allocation::RelayProtocol;
 use crate::channel::BindError;
 use crate::fan_out::TooMany;
 use crate::gate::Authenticated;
@@ -33,6 +34,10 @@ pub(crate) fn channel_bind(
     }
     let limits = &settings.limits;
     let allocation = table.get_mut(key).ok_or(Reject::AllocationMismatch)?;
+    // A channel carries datagrams. RFC 6062 names no code; this is what coturn answers.
+    if allocation.protocol == RelayProtocol::Tcp {
+        return Err(Reject::Forbidden);
+    }
     if allocation.relays.of(AddressFamily::of(&peer)).is_none() {
         return Err(Reject::FamilyMismatch);
     }

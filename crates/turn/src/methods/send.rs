@@ -8,6 +8,7 @@ use std::ops::Range;
 use turn_codec::attribute::{DontFragment, XorPeerAddress};
 use turn_codec::{AddressFamily, Attribute, Message};
 
+use crate::allocation::RelayProtocol;
 use crate::id::AllocationKey;
 use crate::outcome::DropReason;
 use crate::peer_policy::Target;
@@ -44,6 +45,10 @@ pub(crate) fn send(
         return Err(DropReason::Malformed);
     }
     let allocation = table.get_mut(key).ok_or(DropReason::NoAllocation)?;
+    // Peers of a TCP allocation take bytes of a connection and no datagrams.
+    if allocation.protocol == RelayProtocol::Tcp {
+        return Err(DropReason::Unexpected);
+    }
     if !allocation.permissions.is_live(peer.ip(), now.mono) {
         // [P5]
         return Err(DropReason::NoPermission);

@@ -1,0 +1,195 @@
+//! DTLS clients of a shard: their sessions, between the UDP listeners and the
+//! engine.
+//!
+//! RFC 7350 and RFC 8489 section 6.2.3. A record of application data is one
+//! message, and goes to the same two engine calls as a plain datagram. What a
+//! client must prove before there is a session is turn-dtls's to say
+//! `[H13] [H14]`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stun_responder::{MAX_REPLY_LEN, Verdict as Binding, is_binding, respond};
+use turn_dtls::{CookieKey, DtlsIdentity, Limits, Output, Path, SendError, SessionId, Sessions};
+use turn_engine::{FiveTuple, Link, LinkId, Now, Outcome, Transport};
+
+use crate::host::{Host, Listener, datagram_way};
+use crate::link::{LinkKind, Slot};
+
+/// First bytes of a DTLS record (RFC 7983 section 7).
+const RECORDS: std::ops::RangeInclusive<u8> = 20..=63;
+
+/// The DTLS side of a shard.
+#[derive(Debug)]
+pub(crate) struct DtlsClients {
+    sessions: Sessions,
+    identity: Option<Arc<DtlsIdentity>>,
+    /// The output under way.
+    buffer: Vec<u8>,
+    /// A message with its prefix.
+    frame: Vec<u8>,
+    /// Something may lie in the sessions' outbox.
+    has_output: bool,
+}
+
+impl DtlsClients {
+    pub(crate) fn new(
+        cookies: CookieKey,
+        identity: Option<Arc<DtlsIdentity>>,
+        sessions_per_source: Option<u32>,
+    ) -> Self {
+        let limits = Limits { sessions_per_prefix: sessions_per_source, ..Limits::default() };
+        Self {
+            sessions: Sessions::new(cookies, limits),
+            identity,
+            buffer: Vec::new(),
+            frame: Vec::new(),
+            has_output: false,
+        }
+    }
+
+    /// New sessions get this certificate; live ones go on with theirs.
+    pub(crate) fn set_identity(&mut self, identity: Option<Arc<DtlsIdentity>>) {
+        self.identity = identity;
+    }
+
+    /// Whether something waits for [`Host::pump_dtls`].
+    pub(crate) const fn has_output(&self) -> bool {
+        self.has_output
+    }
+
+    /// Queues a message on a session; says whether it will leave.
+    pub(crate) fn send(&mut self, slot: Slot, parts: &[&[u8]]) -> bool {
+        self.frame.clear();
+        parts.iter().for_each(|part| self.frame.extend_from_slice(part));
+        self.has_output = true;
+        match self.sessions.send(session_of(slot), &self.frame) {
+            Ok(()) => true,
+            Err(SendError::Unknown | SendError::NotConnected | SendError::TooLong) => false,
+        }
+    }
+}
+
+/// Whether a datagram is a DTLS record.
+pub(crate) fn is_record(datagram: &[u8]) -> bool {
+    datagram.first().is_some_and(|first| RECORDS.contains(first))
+}
+
+impl Host {
+    /// Serves a datagram that is a DTLS record.
+    pub(crate) fn serve_record(&mut self, path: Path, datagram: &[u8], now: Now) {
+        let Some(identity) = self.dtls.identity.clone() else { return };
+        self.counters.dtls_records.add(1);
+        let _ = self.dtls.sessions.receive(now.mono, path, datagram, &identity);
+        self.dtls.has_output = true;
+        self.pump_dtls(now);
+    }
+
+    /// Retransmits and ends what is due, and ends clients that have been idle
+    /// for too long without an allocation.
+    pub(crate) fn expire_dtls(&mut self, now: Now, idle: Duration) {
+        let Self { dtls, engine, .. } = self;
+        if dtls.sessions.is_empty() {
+            return;
+        }
+        if dtls.sessions.next_deadline().is_some_and(|due| due <= now.mono) {
+            dtls.sessions.expire(now.mono);
+        }
+        // [H15]
+        dtls.sessions.sweep(now.mono, idle, |_, path| engine.serves(now, &tuple_of(path)));
+        dtls.has_output = true;
+        self.pump_dtls(now);
+    }
+
+    /// Says goodbye to every client.
+    pub(crate) fn close_dtls(&mut self, now: Now) {
+        self.dtls.sessions.sweep(now.mono, Duration::ZERO, |_, _| false);
+        self.dtls.has_output = true;
+        self.pump_dtls(now);
+    }
+
+    /// Does what the sessions ask for until they ask for nothing more.
+    pub(crate) fn pump_dtls(&mut self, now: Now) {
+        while std::mem::take(&mut self.dtls.has_output) {
+            let mut buffer = std::mem::take(&mut self.dtls.buffer);
+            while let Some(output) = self.dtls.sessions.poll(&mut buffer) {
+                match output {
+                    Output::Datagram { path, bytes } => {
+                        let way = datagram_way(&self.listeners, path.server, path.client);
+                        if let Some((socket, to)) = way {
+                            self.outgoing.push_bytes(socket, to, bytes);
+                        }
+                    }
+                    Output::Connected { .. } => self.counters.dtls_sessions.add(1),
+                    Output::Message { session, path, bytes } => {
+                        self.serve_dtls_message(session, path, bytes, now);
+                    }
+                    Output::Closed { session, .. } => {
+                        self.counters.dtls_sessions_closed.add(1);
+                        self.engine.link_closed(now, link_of(session));
+                        self.drain_actions(now);
+                    }
+                }
+            }
+            self.dtls.buffer = buffer;
+        }
+    }
+
+    fn serve_dtls_message(&mut self, session: SessionId, path: Path, bytes: &[u8], now: Now) {
+        if is_binding(bytes) {
+            let mut reply = [0; MAX_REPLY_LEN];
+            match respond(bytes, path.client, &mut reply) {
+                // No bucket: the cookie has proven the address.
+                Binding::Reply(reply) => {
+                    self.dtls.send(slot_of(session), &[reply]);
+                    self.counters.binding_replies.add(1);
+                }
+                Binding::NotBinding | Binding::Silent => self.counters.binding_dropped.add(1),
+            }
+            return;
+        }
+        let link = Link { id: link_of(session), tuple: tuple_of(path) };
+        match self.engine.from_client(now, link, bytes) {
+            Outcome::Relay(relayed) => self.relay_copy(relayed, bytes),
+            Outcome::Handled => self.drain_actions(now),
+            Outcome::Dropped(_) => {}
+        }
+    }
+}
+
+/// The path of a datagram that `client` has sent to `server`.
+pub(crate) fn path(client: SocketAddr, server: SocketAddr) -> Path {
+    Path { client, server }
+}
+
+/// The listener of an address: its own socket, or the wildcard's.
+pub(crate) fn listener_of(listeners: &[Listener], server: SocketAddr) -> Option<&Listener> {
+    let local = |listener: &&Listener| listener.socket.local_addr();
+    listeners.iter().find(|listener| local(listener) == server).or_else(|| {
+        listeners.iter().find(|listener| {
+            let local = local(listener);
+            listener.is_wildcard
+                && local.port() == server.port()
+                && local.is_ipv4() == server.is_ipv4()
+        })
+    })
+}
+
+fn tuple_of(path: Path) -> FiveTuple {
+    FiveTuple { transport: Transport::Dtls, client: path.client, server: path.server }
+}
+
+fn link_of(session: SessionId) -> LinkId {
+    LinkKind::Dtls(slot_of(session)).id()
+}
+
+/// Slots count from 0 and generations wrap at 30 bits in the one and at 32 in
+/// the other; a session does not live for a billion of them.
+fn slot_of(session: SessionId) -> Slot {
+    Slot { index: session.slot(), generation: session.generation() & Slot::GENERATION_MASK }
+}
+
+fn session_of(slot: Slot) -> SessionId {
+    SessionId::new(slot.index, slot.generation)
+}

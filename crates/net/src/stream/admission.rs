@@ -1,0 +1,183 @@
+//! Who may connect, counted over the whole process: `connections_per_source`
+//! and `accepts`. Touched at accept and at the end of a connection only.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use turn_engine::{Limits, Rate};
+
+/// Shared by the accept tasks of all shards.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    started: Instant,
+    /// When the bucket of `accepts` is full again, in nanoseconds since the start.
+    accepts_full_at: AtomicU64,
+    /// Open connections by source. The map hashes with a secret, and holds no
+    /// more than there are connections.
+    sources: Mutex<HashMap<u64, u32>>,
+    /// Descriptors have run out before.
+    was_exhausted: AtomicBool,
+}
+
+/// A connection's place among those of its source; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    admission: Arc<Admission>,
+    source: Option<u64>,
+}
+
+impl Admission {
+    pub(crate) fn new(started: Instant) -> Self {
+        Self {
+            started,
+            accepts_full_at: AtomicU64::new(0),
+            sources: Mutex::default(),
+            was_exhausted: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes one unit of `accepts`, or says how long to wait for it.
+    pub(crate) fn take_accept(&self, rate: Option<Rate>, now: Instant) -> Result<(), Duration> {
+        let Some(rate) = rate else { return Ok(()) };
+        let price = nanos(rate.interval);
+        let span = nanos(rate.interval.saturating_mul(rate.burst.max(1)));
+        let now = nanos(now.saturating_duration_since(self.started));
+        let mut seen = self.accepts_full_at.load(Ordering::Relaxed);
+        loop {
+            let next = seen.max(now).saturating_add(price);
+            let over = next.saturating_sub(now.saturating_add(span));
+            if over > 0 {
+                return Err(Duration::from_nanos(over));
+            }
+            match self.accepts_full_at.compare_exchange_weak(
+                seen,
+                next,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Ok(()),
+                Err(current) => seen = current,
+            }
+        }
+    }
+
+    /// A place for a connection from `source`, or `None` when it has all that
+    /// `connections_per_source` gives it.
+    pub(crate) fn admit(self: &Arc<Self>, limits: &Limits, source: IpAddr) -> Option<Permit> {
+        // [H15]
+        let Some(limit) = limits.connections_per_source else { return Some(self.unbound()) };
+        let source = source.to_canonical();
+        if limits.exempt_sources.iter().any(|range| range.contains(source)) {
+            return Some(self.unbound());
+        }
+        let key = prefix(source);
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = sources.entry(key).or_insert(0);
+        if *open >= limit {
+            if *open == 0 {
+                sources.remove(&key);
+            }
+            return None;
+        }
+        *open += 1;
+        Some(Permit { admission: Arc::clone(self), source: Some(key) })
+    }
+
+    /// Whether descriptors have run out for the first time.
+    pub(crate) fn is_first_exhaustion(&self) -> bool {
+        !self.was_exhausted.swap(true, Ordering::Relaxed)
+    }
+
+    /// A place that is not counted.
+    pub(crate) fn unbound(self: &Arc<Self>) -> Permit {
+        Permit { admission: Arc::clone(self), source: None }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let Some(key) = self.source else { return };
+        let mut sources = self.admission.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = sources.get_mut(&key) {
+            *open -= 1;
+            if *open == 0 {
+                sources.remove(&key);
+            }
+        }
+    }
+}
+
+/// One IPv4 address, or one IPv6 /64: a single host commands a whole /64.
+fn prefix(source: IpAddr) -> u64 {
+    match source {
+        IpAddr::V4(v4) => u64::from(v4.to_bits()),
+        // No IPv4 address has the top bit set in its 64-bit form.
+        IpAddr::V6(v6) => u64::try_from(v6.to_bits() >> 64).unwrap_or(u64::MAX) | 1 << 63,
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h15_source_gets_its_connections_and_gives_them_back() {
+        let admission = Arc::new(Admission::new(Instant::now()));
+        let limits = Limits { connections_per_source: Some(2), ..Limits::default() };
+        let admit = |source: &str| admission.admit(&limits, source.parse().unwrap());
+        let first = admit("192.0.2.1");
+        let second = admit("::ffff:192.0.2.1");
+        assert!(first.is_some() && second.is_some());
+        assert!(admit("192.0.2.1").is_none());
+        assert!(admit("192.0.2.2").is_some());
+        drop(first);
+        assert!(admit("192.0.2.1").is_some());
+        drop(second);
+        assert!(admission.sources.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn h15_ipv6_sources_are_counted_by_64_bits() {
+        let admission = Arc::new(Admission::new(Instant::now()));
+        let limits = Limits { connections_per_source: Some(1), ..Limits::default() };
+        let kept = admission.admit(&limits, "2001:db8::1".parse().unwrap());
+        assert!(kept.is_some());
+        assert!(admission.admit(&limits, "2001:db8::ffff:2".parse().unwrap()).is_none());
+        assert!(admission.admit(&limits, "2001:db8:0:1::1".parse().unwrap()).is_some());
+    }
+
+    #[test]
+    fn exempt_sources_are_not_counted() {
+        let admission = Arc::new(Admission::new(Instant::now()));
+        let exempt: IpAddr = "192.0.2.1".parse().unwrap();
+        let limits = Limits {
+            connections_per_source: Some(0),
+            exempt_sources: vec![exempt.into()],
+            ..Limits::default()
+        };
+        assert!(admission.admit(&limits, exempt).is_some());
+        assert!(admission.admit(&limits, "192.0.2.2".parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn accepts_have_a_burst_and_then_a_rate() {
+        let start = Instant::now();
+        let admission = Admission::new(start);
+        let rate = Some(Rate::per_second(100, 50));
+        let taken = |now| (0..500).filter(|_| admission.take_accept(rate, now).is_ok()).count();
+        assert_eq!(taken(start), 50);
+        let wait = admission.take_accept(rate, start).unwrap_err();
+        assert_eq!(wait, Duration::from_millis(10));
+        assert!(admission.take_accept(rate, start + wait).is_ok());
+        assert_eq!(taken(start + Duration::from_secs(60)), 50);
+        assert!(admission.take_accept(None, start).is_ok());
+    }
+}

@@ -1,0 +1,158 @@
+//! What the tasks of a shard's connections have in common.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+use turn_engine::{AddressRange, FiveTuple, Now, Report, Transport};
+
+use crate::clock;
+use crate::core::Core;
+use crate::host::Host;
+use crate::stream::admission::{Admission, Permit};
+use crate::stream::connection::Connection;
+use crate::stream::lane::{Lane, Standing};
+use crate::stream::opening::{Opening, Spoken};
+use crate::stream::socket::{Socket, reset, tune};
+
+/// Bytes that are read at once, for all connections of a shard; none of them
+/// has a buffer of its own while it is idle.
+const SCRATCH: usize = 128 * 1024;
+
+/// The surroundings of a connection's task.
+pub(crate) struct StreamContext {
+    pub(crate) core: Rc<RefCell<Core>>,
+    /// Never borrowed across an await.
+    pub(crate) scratch: RefCell<Box<[u8]>>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// Shards of the process, which share `unauthenticated_connections`.
+    pub(crate) shards: u32,
+}
+
+/// What a listener's connections have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Entrance {
+    pub(crate) spoken: Spoken,
+    /// Who must send a PROXY header; empty: nobody does, and any may connect.
+    pub(crate) upstreams: Vec<AddressRange>,
+}
+
+impl StreamContext {
+    pub(crate) fn new(
+        core: &Rc<RefCell<Core>>,
+        admission: Arc<Admission>,
+        tls: Option<Arc<ServerConfig>>,
+        shards: u32,
+    ) -> Rc<Self> {
+        let scratch = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+        Rc::new(Self { core: Rc::clone(core), scratch, admission, tls, shards })
+    }
+
+    /// Takes in a connection, or closes it for a limit's sake.
+    pub(crate) fn take_in(
+        self: &Rc<Self>,
+        stream: TcpStream,
+        client: SocketAddr,
+        entrance: &Entrance,
+    ) {
+        let now = clock::now();
+        let mut core = self.core.borrow_mut();
+        let host = &mut core.host;
+        host.counters.connections_accepted.add(1);
+        let is_proxied = !entrance.upstreams.is_empty();
+        // [H31] A listener behind a proxy serves nobody else.
+        let is_stranger = is_proxied
+            && !entrance.upstreams.iter().any(|range| range.contains(client.ip().to_canonical()));
+        let permit = if is_stranger { None } else { self.permit(host, client, is_proxied) };
+        let lane = permit.and_then(|permit| {
+            let server = stream.local_addr().ok()?;
+            let tuple = FiveTuple { transport: Transport::Tcp, client, server };
+            Some((self.room_for_stranger(host, tuple, now)?, permit))
+        });
+        let Some((lane, permit)) = lane else {
+            host.counters.connections_refused.add(1);
+            return reset(stream);
+        };
+        if is_proxied {
+            lane.set_standing(Standing::Handshaking);
+        }
+        tune(&stream);
+        let opening = Opening {
+            context: Rc::clone(self),
+            lane,
+            socket: Socket::new(stream),
+            permit,
+            spoken: entrance.spoken,
+            is_proxied,
+        };
+        spawn_local(opening.run());
+    }
+
+    /// Runs a connection that has arrived from another shard.
+    pub(crate) fn run(connection: Connection) {
+        spawn_local(connection.run());
+    }
+
+    /// The place of a connection whose client is known by name `[H15]`.
+    pub(crate) fn permit_for(&self, host: &mut Host, client: SocketAddr) -> Option<Permit> {
+        let settings = Arc::clone(host.engine.settings());
+        let permit = self.admission.admit(&settings.limits, client.ip());
+        if permit.is_none() {
+            host.meet_limit("connections_per_source");
+        }
+        permit
+    }
+
+    /// The lane of a new connection; at the cap another one ends for it.
+    pub(crate) fn room_for_stranger(
+        &self,
+        host: &mut Host,
+        tuple: FiveTuple,
+        now: Now,
+    ) -> Option<Rc<Lane>> {
+        // [H15]
+        if let Some(cap) = host.engine.settings().limits.unauthenticated_connections {
+            let share = usize::try_from(cap.div_ceil(self.shards.max(1))).unwrap_or(usize::MAX);
+            while host.streams.strangers() >= share {
+                host.meet_limit("unauthenticated_connections");
+                let oldest = host.streams.next_to_shed()?;
+                if !host.serves(now, &oldest) && host.streams.close(&oldest) {
+                    host.counters.connections_shed.add(1);
+                }
+            }
+        }
+        host.streams.insert(tuple, now.mono)
+    }
+
+    fn permit(&self, host: &mut Host, client: SocketAddr, is_proxied: bool) -> Option<Permit> {
+        if is_proxied {
+            // Counted when the header has named the client.
+            Some(self.admission.unbound())
+        } else {
+            self.permit_for(host, client)
+        }
+    }
+}
+
+impl Host {
+    /// Whether a lane's client has a live allocation or a data connection.
+    pub(crate) fn serves(&mut self, now: Now, lane: &Lane) -> bool {
+        let serves = self.engine.serves(now, &lane.tuple());
+        if serves && !lane.is_proven() {
+            self.streams.proved(lane);
+        }
+        serves
+    }
+
+    /// A limit of ours has refused something: whoever logs hears of it once.
+    pub(crate) fn meet_limit(&self, key: &'static str) {
+        if self.shared.meets_limit(key) {
+            self.observer.report(self.shard, Report::LimitReached { key });
+        }
+    }
+}

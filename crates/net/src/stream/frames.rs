@@ -1,0 +1,169 @@
+//! Frames of a stream on their way through the engine.
+//!
+//! RFC 8489 section 6.2.2 and RFC 8656 section 12.5 say where a frame ends; the
+//! engine gets each as if it were a datagram, without the padding.
+
+use std::io;
+
+use stun_responder::{MAX_REPLY_LEN, Verdict as Binding, is_binding, respond};
+use turn_codec::{Frame, next_frame_in};
+use turn_engine::{ConnectionId, Link, Now, Outcome, Relayed, Route, ShardId};
+
+use crate::host::{Host, Way, resolve};
+use crate::stream::lane::{Lane, Order};
+
+/// The longest frame of a client that never had an allocation.
+const LONGEST_OF_STRANGER: usize = 2_048;
+
+/// How far some bytes were served, and why not further.
+#[derive(Debug)]
+pub(crate) struct Served {
+    /// Bytes that are done with.
+    pub(crate) consumed: usize,
+    pub(crate) then: Then,
+}
+
+/// What the connection does next.
+#[derive(Debug)]
+pub(crate) enum Then {
+    /// Reads on: what is left is no whole frame.
+    Read,
+    /// Serves the rest when its replies have left.
+    Wait,
+    /// Ends: the framing is lost, or the host says so.
+    End,
+    /// Carries raw bytes from here on.
+    Splice(ConnectionId),
+    /// Moves to another shard, which serves the rest.
+    HandOver(ShardId),
+}
+
+impl Host {
+    /// Serves the whole frames at the start of `bytes`.
+    pub(crate) fn serve_frames(&mut self, lane: &Lane, bytes: &[u8], now: Now) -> Served {
+        let range = self.engine.settings().relay.channels;
+        let mut consumed = 0;
+        let then = loop {
+            let rest = bytes.get(consumed..).unwrap_or_default();
+            if rest.is_empty() {
+                break Then::Read;
+            }
+            if lane.is_clogged() {
+                break Then::Wait;
+            }
+            let (len, padded_len) = match next_frame_in(range, rest) {
+                Frame::Message { len } => (len, len),
+                Frame::ChannelData { len, padded_len } => (len, padded_len),
+                Frame::Incomplete { needed_at_least }
+                    if self.may_be_so_long(lane, needed_at_least, now) =>
+                {
+                    break Then::Read;
+                }
+                Frame::Incomplete { .. } | Frame::Invalid => break self.misframed(),
+            };
+            if !self.may_be_so_long(lane, padded_len, now) {
+                break self.misframed();
+            }
+            self.streams.spoke(lane);
+            lane.touch(now.mono);
+            self.serve_frame(lane, rest.get(..len).unwrap_or_default(), now);
+            match lane.take_order() {
+                None => consumed += padded_len,
+                Some(Order::Close) => break Then::End,
+                Some(Order::HandOver(shard)) => break Then::HandOver(shard),
+                Some(Order::Splice(connection)) => {
+                    consumed += padded_len;
+                    break Then::Splice(connection);
+                }
+            }
+        };
+        Served { consumed, then }
+    }
+
+    /// Sends on what the engine has let through of `bytes`, which are copied.
+    pub(crate) fn relay_copy(&mut self, relayed: Relayed, bytes: &[u8]) {
+        let payload = bytes.get(relayed.payload).unwrap_or_default();
+        if let Route::Shard { shard, relay, from } = relayed.route {
+            return self.relay_across(shard, relay, from, payload);
+        }
+        let prefix = relayed.prefix.as_bytes();
+        let Self { listeners, relays, streams, upstreams, outgoing, scratch, dtls, .. } = self;
+        let (route, dont_fragment) = (&relayed.route, relayed.dont_fragment);
+        match resolve(listeners, relays, streams, upstreams, route, dont_fragment) {
+            Some(Way::Datagram(socket, to)) if prefix.is_empty() && relayed.padding == 0 => {
+                outgoing.push_bytes(socket, to, payload);
+            }
+            Some(Way::Datagram(socket, to)) => {
+                scratch.clear();
+                scratch.extend_from_slice(prefix);
+                scratch.extend_from_slice(payload);
+                scratch.resize(scratch.len() + usize::from(relayed.padding), 0);
+                outgoing.push_bytes(socket, to, scratch);
+            }
+            Some(Way::Stream(lane)) => {
+                let limit = self.engine.settings().limits.queue_per_connection;
+                let lost = lane.push_data(prefix, payload, relayed.padding, limit);
+                self.note_pushed(lost);
+            }
+            Some(Way::Dtls(slot)) => {
+                let padding = [0; 3];
+                let padding = padding.get(..usize::from(relayed.padding)).unwrap_or_default();
+                if !dtls.send(slot, &[prefix, payload, padding]) {
+                    self.counters.send_dropped.add(1);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// A frame waits for a stream; `lost` others made room for it.
+    pub(crate) fn note_pushed(&mut self, lost: u64) {
+        self.counters.stream_frames_sent.add(1);
+        self.counters.stream_frames_dropped.add(lost);
+        self.has_woken_streams = true;
+    }
+
+    fn serve_frame(&mut self, lane: &Lane, frame: &[u8], now: Now) {
+        self.counters.stream_frames.add(1);
+        let tuple = lane.tuple();
+        if is_binding(frame) {
+            let mut reply = [0; MAX_REPLY_LEN];
+            match respond(frame, tuple.client, &mut reply) {
+                // No bucket: the address is proven, and who does not read is read no further.
+                Binding::Reply(bytes) => {
+                    lane.push_control(bytes);
+                    self.counters.binding_replies.add(1);
+                }
+                Binding::NotBinding | Binding::Silent => self.counters.binding_dropped.add(1),
+            }
+            return;
+        }
+        match self.engine.from_client(now, Link { id: lane.id(), tuple }, frame) {
+            Outcome::Relay(relayed) => self.relay_copy(relayed, frame),
+            Outcome::Handled => {
+                self.drain_actions(now);
+                if !lane.is_proven() {
+                    self.serves(now, lane);
+                }
+            }
+            Outcome::Dropped(_) => {}
+        }
+    }
+
+    fn misframed(&self) -> Then {
+        self.counters.streams_misframed.add(1);
+        Then::End
+    }
+
+    /// A frame of this length is read to its end only for those whom we know:
+    /// the first bytes of an HTTP request, too, are a length.
+    fn may_be_so_long(&mut self, lane: &Lane, len: usize, now: Now) -> bool {
+        // [S18]
+        len <= LONGEST_OF_STRANGER || lane.is_proven() || self.serves(now, lane)
+    }
+}
+
+/// What ends a connection whose kernel buffer takes nothing at all.
+pub(crate) fn write_zero() -> io::Error {
+    io::ErrorKind::WriteZero.into()
+}

@@ -1,0 +1,212 @@
+//! What the host and the task of one connection share: the queue of what is to
+//! leave, and what the host wants of the task.
+//!
+//! Everything here lives on one thread and is never borrowed across an await.
+
+use std::cell::{Cell, RefCell};
+use std::io::IoSlice;
+use std::task::{Context, Waker};
+use std::time::Instant;
+
+use turn_engine::{ConnectionId, FiveTuple, LinkId, ShardId};
+
+use crate::stream::send_queue::{MAX_SLICES, SendQueue};
+
+/// Replies that may wait for a client before it is read no further.
+const CONTROL_OF_PROVEN: usize = 16 * 1024;
+
+/// The same for one that has proven nothing.
+const CONTROL_OF_STRANGER: usize = 4 * 1024;
+
+/// One connection as the rest of its shard sees it.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    id: LinkId,
+    /// Its transport and its ends are the socket's until the first bytes say more.
+    tuple: Cell<FiveTuple>,
+    waker: RefCell<Option<Waker>>,
+    queue: RefCell<SendQueue>,
+    order: Cell<Option<Order>>,
+    standing: Cell<Standing>,
+    /// Where the deadline of its standing is counted from.
+    since: Cell<Instant>,
+    /// Since when the kernel has taken nothing of what waits.
+    stalled_since: Cell<Option<Instant>>,
+}
+
+/// What the host wants of a connection's task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// End.
+    Close,
+    /// Carry the raw bytes of this peer from now on.
+    Splice(ConnectionId),
+    /// Move to this shard, with the message that asked for it.
+    HandOver(ShardId),
+}
+
+/// How far a client has come; each has its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// A PROXY header or a TLS handshake is not complete.
+    Handshaking,
+    /// No complete message yet.
+    Silent,
+    /// It has sent a message, and never had an allocation.
+    Stranger,
+    /// It has, or had, an allocation or a data connection.
+    Proven,
+    /// Its end has been sent, and what still comes is thrown away.
+    Leaving,
+}
+
+impl Lane {
+    pub(crate) fn new(id: LinkId, tuple: FiveTuple, now: Instant) -> Self {
+        Self {
+            id,
+            tuple: Cell::new(tuple),
+            waker: RefCell::default(),
+            queue: RefCell::default(),
+            order: Cell::new(None),
+            standing: Cell::new(Standing::Silent),
+            since: Cell::new(now),
+            stalled_since: Cell::new(None),
+        }
+    }
+
+    /// The first bytes have said what the client speaks and who it is.
+    pub(crate) fn set_tuple(&self, tuple: FiveTuple) {
+        self.tuple.set(tuple);
+    }
+
+    /// Queues a reply.
+    pub(crate) fn push_control(&self, reply: &[u8]) {
+        self.queue.borrow_mut().push_control(reply);
+        self.wake();
+    }
+
+    /// Queues relayed data; gives the number of frames lost for want of room.
+    pub(crate) fn push_data(
+        &self,
+        prefix: &[u8],
+        payload: &[u8],
+        padding: u8,
+        limit: usize,
+    ) -> u64 {
+        let lost = self.queue.borrow_mut().push_data(prefix, payload, padding, limit);
+        self.wake();
+        lost
+    }
+
+    /// Tells the task what to do. An end is never taken back.
+    pub(crate) fn order(&self, order: Order) {
+        if self.order.get() != Some(Order::Close) {
+            self.order.set(Some(order));
+            self.wake();
+        }
+    }
+
+    /// What the host wants, once; an end stays.
+    pub(crate) fn take_order(&self) -> Option<Order> {
+        let order = self.order.take();
+        if order == Some(Order::Close) {
+            self.order.set(order);
+        }
+        order
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.order.get() == Some(Order::Close)
+    }
+
+    /// The task wants to hear of what is queued or ordered.
+    pub(crate) fn listen(&self, context: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        match &*waker {
+            Some(known) if known.will_wake(context.waker()) => {}
+            Some(_) | None => *waker = Some(context.waker().clone()),
+        }
+    }
+
+    /// Lets `write` see what is to leave and say how much of it did.
+    pub(crate) fn write<E>(
+        &self,
+        write: impl FnOnce(&[IoSlice<'_>; MAX_SLICES]) -> Result<usize, E>,
+    ) -> Result<(), E> {
+        let mut queue = self.queue.borrow_mut();
+        let count = write(&queue.slices())?;
+        queue.consume(count);
+        Ok(())
+    }
+
+    /// Notes whether something waits for the kernel, and whether it has taken
+    /// anything since the last look `[H17]`.
+    pub(crate) fn note_output(&self, waits: bool, has_progressed: bool, now: Instant) {
+        let since = self.stalled_since.get().filter(|_| !has_progressed);
+        self.stalled_since.set(waits.then(|| since.unwrap_or(now)));
+    }
+
+    pub(crate) fn set_standing(&self, standing: Standing) {
+        self.standing.set(standing);
+    }
+
+    /// Deadlines count from `now` again.
+    pub(crate) fn touch(&self, now: Instant) {
+        self.since.set(now);
+    }
+
+    pub(crate) const fn id(&self) -> LinkId {
+        self.id
+    }
+
+    pub(crate) fn tuple(&self) -> FiveTuple {
+        self.tuple.get()
+    }
+
+    pub(crate) fn has_output(&self) -> bool {
+        !self.queue.borrow().is_empty()
+    }
+
+    /// Whether so many replies wait that no more requests are read.
+    pub(crate) fn is_clogged(&self) -> bool {
+        let limit = if self.is_proven() { CONTROL_OF_PROVEN } else { CONTROL_OF_STRANGER };
+        self.queue.borrow().control_len() > limit
+    }
+
+    pub(crate) fn is_proven(&self) -> bool {
+        self.standing.get() == Standing::Proven
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing.get()
+    }
+
+    pub(crate) fn since(&self) -> Instant {
+        self.since.get()
+    }
+
+    pub(crate) fn stalled_since(&self) -> Option<Instant> {
+        self.stalled_since.get()
+    }
+
+    /// Gives back the memory of a queue that nobody uses.
+    pub(crate) fn give_back(&self) {
+        self.queue.borrow_mut().give_back();
+    }
+
+    /// The queue, for a task that takes it elsewhere.
+    pub(crate) fn take_queue(&self) -> SendQueue {
+        self.queue.take()
+    }
+
+    /// The queue of a connection that comes from elsewhere.
+    pub(crate) fn put_queue(&self, queue: SendQueue) {
+        self.queue.replace(queue);
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+}

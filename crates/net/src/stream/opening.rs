@@ -1,0 +1,179 @@
+//! From accept to the first message: the PROXY header where one is due, then
+//! plain or TLS by the first byte, then the TLS handshake. The sweep ends what
+//! takes too long `[H15]`.
+
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::ReadBuf;
+use turn_engine::{FiveTuple, Transport};
+
+use crate::clock;
+use crate::proxy_header::{Addresses, ProxyHeader};
+use crate::stream::admission::Permit;
+use crate::stream::connection::Connection;
+use crate::stream::context::StreamContext;
+use crate::stream::lane::{Lane, Standing};
+use crate::stream::socket::Socket;
+use crate::stream::wire::{Wire, accept_tls};
+
+/// What a listener serves: in the clear (UDP, TCP), and secured (DTLS, TLS).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Spoken {
+    pub(crate) plain: bool,
+    pub(crate) secured: bool,
+}
+
+/// A connection that has not said yet what it speaks.
+pub(crate) struct Opening {
+    pub(crate) context: Rc<StreamContext>,
+    pub(crate) lane: Rc<Lane>,
+    pub(crate) socket: Socket,
+    pub(crate) permit: Permit,
+    pub(crate) spoken: Spoken,
+    pub(crate) is_proxied: bool,
+}
+
+/// The longest PROXY header that is read `[H31]`.
+const LONGEST_HEADER: usize = 232;
+
+/// The first byte of a TLS record that carries a ClientHello (RFC 8446 section 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+impl Opening {
+    /// Opens the connection and serves it to its end.
+    pub(crate) async fn run(self) {
+        let (context, lane) = (Rc::clone(&self.context), Rc::clone(&self.lane));
+        // What opening takes is given back before the connection is served.
+        match Box::pin(self.open()).await {
+            Some(connection) => connection.run().await,
+            None => context.ended(&lane),
+        }
+    }
+
+    async fn open(mut self) -> Option<Connection> {
+        if self.is_proxied {
+            self.permit = self.proxy_header().await?;
+        }
+        let is_secured = match self.spoken {
+            Spoken { plain: true, secured: true } => {
+                let Self { lane, socket, .. } = &self;
+                let first = until_closed(lane, |context| socket.poll_first_byte(context)).await;
+                first?.ok()?? == TLS_HANDSHAKE
+            }
+            Spoken { secured, .. } => secured,
+        };
+        let transport = if is_secured { Transport::Tls } else { Transport::Tcp };
+        self.lane.set_tuple(FiveTuple { transport, ..self.lane.tuple() });
+        let Self { context, lane, socket, permit, .. } = self;
+        let wire = if is_secured {
+            handshake(&context, &lane, socket).await?
+        } else {
+            Wire::Plain(socket)
+        };
+        Some(Connection::new(context, lane, wire, permit))
+    }
+
+    /// Reads the header and takes its client for ours.
+    async fn proxy_header(&mut self) -> Option<Permit> {
+        let Self { lane, socket, .. } = self;
+        let mut header = Vec::new();
+        let read = |context: &mut Context<'_>| poll_proxy_header(socket, &mut header, context);
+        let addresses = until_closed(lane, read).await?;
+        let mut core = self.context.core.borrow_mut();
+        let Ok(addresses) = addresses else {
+            core.host.counters.connections_refused.add(1);
+            return None;
+        };
+        if let Some(Addresses { client, server }) = addresses {
+            self.lane.set_tuple(FiveTuple { client, server, ..self.lane.tuple() });
+        }
+        self.lane.set_standing(Standing::Silent);
+        let permit = self.context.permit_for(&mut core.host, self.lane.tuple().client);
+        if permit.is_none() {
+            core.host.counters.connections_refused.add(1);
+        }
+        permit
+    }
+}
+
+/// The server's side of a TLS handshake.
+async fn handshake(context: &StreamContext, lane: &Lane, socket: Socket) -> Option<Wire> {
+    let config = context.tls.as_ref()?;
+    lane.set_standing(Standing::Handshaking);
+    let done = {
+        // A handshake is large; it has gone before the connection is served.
+        let mut accept = Box::pin(accept_tls(config, socket));
+        until_closed(lane, |task| accept.as_mut().poll(task)).await
+    };
+    let core = context.core.borrow();
+    let Some(Ok(stream)) = done else {
+        core.host.counters.tls_handshake_errors.add(1);
+        return None;
+    };
+    core.host.counters.tls_handshakes.add(1);
+    lane.set_standing(Standing::Silent);
+    lane.touch(clock::now().mono);
+    Some(Wire::Tls(Box::new(stream)))
+}
+
+/// Polls until it is done, or the lane is told to end.
+async fn until_closed<T>(
+    lane: &Lane,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Option<T> {
+    poll_fn(|context| {
+        lane.listen(context);
+        if lane.is_closing() { Poll::Ready(None) } else { poll(context).map(Some) }
+    })
+    .await
+}
+
+/// Takes a header and nothing behind it off a socket.
+fn poll_proxy_header(
+    socket: &mut Socket,
+    header: &mut Vec<u8>,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<Option<Addresses>>> {
+    loop {
+        let mut bytes = [0; LONGEST_HEADER];
+        let mut peeked = ReadBuf::new(&mut bytes);
+        ready!(socket.poll_peek(context, &mut peeked))?;
+        let known = header.len();
+        header.extend_from_slice(peeked.filled());
+        let (take, outcome) = match ProxyHeader::of_stream(header) {
+            ProxyHeader::Incomplete if peeked.filled().is_empty() => (0, Some(Err(closed()))),
+            // All of it belongs to the header, so that it can be waited for more.
+            ProxyHeader::Incomplete => (peeked.filled().len(), None),
+            ProxyHeader::Invalid => (0, Some(Err(io::ErrorKind::InvalidData.into()))),
+            ProxyHeader::Complete { len, addresses } => {
+                (len.saturating_sub(known), Some(Ok(addresses)))
+            }
+        };
+        socket.take(take)?;
+        if let Some(outcome) = outcome {
+            return Poll::Ready(outcome);
+        }
+    }
+}
+
+fn closed() -> io::Error {
+    io::ErrorKind::UnexpectedEof.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each open connection costs, beside its socket and what TLS keeps.
+    #[test]
+    fn task_of_a_connection_is_small() {
+        fn size<F: Future>(_: impl Fn(Opening) -> F) -> usize {
+            size_of::<F>()
+        }
+        let bytes = size(Opening::run);
+        assert!(bytes <= 1_024, "{bytes}");
+    }
+}

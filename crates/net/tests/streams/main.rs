@@ -1,0 +1,20 @@
+//! Clients on TCP and TLS against real shards on loopback.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test stops at its first surprise"
+)]
+
+mod admission;
+mod back_pressure;
+mod client;
+mod framing;
+mod hand_over;
+mod peer_connections;
+mod proxy;
+mod server;
+mod tls;

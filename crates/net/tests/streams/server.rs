@@ -1,0 +1,154 @@
+//! A fleet on loopback ports that the kernel chooses, for one test.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
+use turn_engine::{
+    AddressRange, Limits, PeerPolicy, RelayAddress, RelaySettings, Report, Settings, ShardId,
+    Transport,
+};
+use turn_net::{Fleet, ListenPlan, Observer, Patience, Plan, RelayPlan};
+
+use crate::client::{Client, dial};
+
+/// A running server; it stops when it is dropped.
+pub(crate) struct Server {
+    fleet: Option<Fleet>,
+    pub(crate) address: SocketAddr,
+    trust: Arc<ClientConfig>,
+}
+
+/// What a test wants of its server; everything else is like this.
+pub(crate) struct Setup {
+    pub(crate) shards: u8,
+    pub(crate) transports: Vec<Transport>,
+    pub(crate) limits: Limits,
+    pub(crate) patience: Patience,
+    pub(crate) proxy_upstreams: Vec<AddressRange>,
+}
+
+/// Deadlines that a test can wait for, longer than a busy machine stutters.
+pub(crate) const BRISK: Duration = Duration::from_millis(600);
+
+#[derive(Debug)]
+struct Silent;
+
+impl Observer for Silent {
+    fn report(&self, _: ShardId, _: Report) {}
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            shards: 1,
+            transports: vec![Transport::Udp, Transport::Tcp, Transport::Tls],
+            limits: Limits::default(),
+            patience: Patience::default(),
+            proxy_upstreams: Vec::new(),
+        }
+    }
+}
+
+impl Setup {
+    pub(crate) fn start(self) -> Server {
+        let localhost = Ipv4Addr::LOCALHOST.into();
+        let (tls, trust) = certificate();
+        let settings = Settings {
+            anonymous: true,
+            relay: RelaySettings {
+                addresses: vec![RelayAddress { bound: localhost, advertised: localhost }],
+                tcp: true,
+                ..RelaySettings::default()
+            },
+            peers: PeerPolicy { loopback: true, ..PeerPolicy::default() },
+            limits: self.limits,
+            ..Settings::default()
+        };
+        let listen = ListenPlan {
+            address: SocketAddr::new(localhost, 0),
+            patience: Duration::ZERO,
+            optional: false,
+            transports: self.transports,
+            proxy_upstreams: self.proxy_upstreams,
+        };
+        let fleet = Fleet::start(Plan {
+            shards: self.shards,
+            listen: vec![listen],
+            present: vec![localhost],
+            relay: RelayPlan { ports: 20_000..=29_999, dscp: 0 },
+            latency_budget: Some(Duration::from_micros(200)),
+            settings,
+            observer: Arc::new(Silent),
+            tls: Some(tls),
+            dtls: None,
+            patience: self.patience,
+        })
+        .unwrap();
+        let address = fleet.listening().first().unwrap().address;
+        Server { fleet: Some(fleet), address, trust }
+    }
+}
+
+impl Server {
+    pub(crate) fn tcp(&self) -> Client {
+        Client::new(dial(self.address))
+    }
+
+    pub(crate) fn tls(&self) -> Client<StreamOwned<ClientConnection, std::net::TcpStream>> {
+        Client::new(self.tls_over(dial(self.address)))
+    }
+
+    pub(crate) fn tls_over(
+        &self,
+        socket: std::net::TcpStream,
+    ) -> StreamOwned<ClientConnection, std::net::TcpStream> {
+        let name = "localhost".try_into().unwrap();
+        let session = ClientConnection::new(Arc::clone(&self.trust), name).unwrap();
+        StreamOwned::new(session, socket)
+    }
+
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        let totals = self.fleet.as_ref().unwrap().totals();
+        totals.iter().find(|(known, _)| known == name).map_or(0, |(_, value)| *value)
+    }
+
+    /// Waits until a counter has at least this value.
+    pub(crate) fn wait_for(&self, name: &str, value: u64) {
+        let started = Instant::now();
+        while self.count(name) < value {
+            let totals = self.fleet.as_ref().unwrap().totals();
+            assert!(started.elapsed() < Duration::from_secs(10), "no {value} {name}: {totals:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Allocations that live at this moment.
+    pub(crate) fn allocations(&self) -> u64 {
+        self.count("allocations_created") - self.count("allocations_ended")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let stopped = self.fleet.take().map(Fleet::stop);
+        if !std::thread::panicking() {
+            stopped.unwrap().unwrap();
+        }
+    }
+}
+
+/// A certificate for both sides.
+fn certificate() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let chain = vec![made.cert.der().clone()];
+    let server =
+        ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    (Arc::new(server), Arc::new(client))
+}
