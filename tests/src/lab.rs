@@ -40,11 +40,19 @@ pub fn config_with_secret(secret: &str) -> Config {
 
 /// The `iceServers` JSON of a user of a server.
 pub fn ice_servers(server: SocketAddr, username: &str, credential: &str) -> String {
-    let urls = format!("turn:{server}?transport=udp");
-    json!([{ "urls": urls, "username": username, "credential": credential }]).to_string()
+    ice_servers_at(&format!("turn:{server}?transport=udp"), username, credential)
+}
+
+/// The `iceServers` JSON of a user of a server by its URL, as `turns:127.0.0.1:5349?transport=tcp`.
+pub fn ice_servers_at(url: &str, username: &str, credential: &str) -> String {
+    json!([{ "urls": url, "username": username, "credential": credential }]).to_string()
 }
 
 fn listen(address: IpAddr) -> Listen {
     // Port 0: tests that run at the same time do not meet.
-    Listen { address: SocketAddr::new(address, 0), transports: vec![Transport::Udp] }
+    Listen {
+        address: SocketAddr::new(address, 0),
+        transports: vec![Transport::Udp],
+        proxy_protocol: Vec::new(),
+    }
 }

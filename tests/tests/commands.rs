@@ -79,7 +79,7 @@ fn a_port_that_is_taken_is_named_with_what_to_do() {
         let finished = Daemon::refused(&listening(port, USER), &[]);
         assert_eq!(finished.exit, Some(1), "{}", finished.output);
         let error = format!("error: cannot listen on 127.0.0.1:{port}: ");
-        let question = format!("ss -lunp 'sport = :{port}'");
+        let question = format!("ss -lntup 'sport = :{port}'");
         for part in [error.as_str(), "another process has the port", &question] {
             assert!(finished.output.contains(part), "no {part} in:\n{}", finished.output);
         }

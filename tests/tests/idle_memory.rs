@@ -35,7 +35,7 @@ fn idle_allocation_costs_at_most_a_kibibyte_of_heap() {
         let config = Config { shards: Shards::Count(shards), ..config_with_user("ann", "secret") };
         let observer = Arc::new(LogObserver::default());
         let server = Server::start(&config, Origin::File, None, observer).unwrap();
-        let address = *server.listening().first().unwrap();
+        let address = server.listening().first().unwrap().address;
         let mut allocate = |bind_channel: bool| {
             let local = addresses.next().unwrap();
             let mut client = Client::connect((local, 0).into(), address, user()).unwrap();

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::nss;
 use super::process::Running;
 
 /// What keeps it quiet, on its own, and with a camera and a microphone that are not there.
@@ -33,12 +34,21 @@ pub(super) struct Browser {
 
 impl Browser {
     /// Opens a page. `launcher` stands before the command, as `ip netns exec NAME`; `origin`
-    /// counts as secure, so that hashes and fake devices work off loopback too.
+    /// counts as secure, so that hashes and fake devices work off loopback too; `authorities`,
+    /// certificates in PEM, are trusted beside the browser's own.
     ///
     /// # Panics
     /// When there is no Chromium.
-    pub(super) fn open(url: &str, origin: &str, launcher: &[String]) -> Self {
+    pub(super) fn open(
+        url: &str,
+        origin: &str,
+        launcher: &[String],
+        authorities: &[String],
+    ) -> Self {
         let home = TempDir::new().expect("a temporary directory can be made");
+        if !authorities.is_empty() {
+            nss::trust(home.path(), authorities);
+        }
         let profile = home.path().join("profile");
         fs::create_dir(&profile).expect("the profile's directory can be made");
         // The browser must not outlive a test that was killed itself. This holds for the thread

@@ -41,6 +41,7 @@ pub struct Call {
     caller: Side,
     callee: Side,
     pages: IpAddr,
+    authorities: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -141,7 +142,7 @@ impl Call {
         let ice_servers = serde_json::from_str(ice_servers).expect("the ICE servers are JSON");
         let side = Side { ice_servers, launcher: Vec::new() };
         let pages = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        Self { scenario, caller: side.clone(), callee: side, pages }
+        Self { scenario, caller: side.clone(), callee: side, pages, authorities: Vec::new() }
     }
 
     /// Other `iceServers` for the callee.
@@ -152,6 +153,13 @@ impl Call {
     pub fn callee_ice_servers(mut self, ice_servers: &str) -> Self {
         self.callee.ice_servers =
             serde_json::from_str(ice_servers).expect("the ICE servers are JSON");
+        self
+    }
+
+    /// Installs an authority, a certificate in PEM, that both browsers then trust for `turns:`.
+    #[must_use]
+    pub fn trusting(mut self, authority: &str) -> Self {
+        self.authorities.push(authority.to_owned());
         self
     }
 
@@ -174,7 +182,8 @@ impl Call {
         let signalling = Signalling::start(self.pages, self.configuration().to_string())
             .expect("the signalling server starts");
         let open = |role: &str, side: &Side| {
-            Browser::open(&signalling.url(role), &signalling.origin(), &side.launcher)
+            let (url, origin) = (signalling.url(role), signalling.origin());
+            Browser::open(&url, &origin, &side.launcher, &self.authorities)
         };
         let mut caller = open(CALLER, &self.caller);
         let mut callee = self.has_callee().then(|| open(CALLEE, &self.callee));

@@ -1,4 +1,5 @@
-//! Programs that nobody here wrote, driven by tests: coturn's tools and server, and Chromium.
+//! Programs that nobody here wrote, driven by tests: coturn's tools and server, Chromium, openssl
+//! and nginx.
 //!
 //! `cargo xtask tools` installs them; a test that misses one fails with that line. Everything
 //! listens on 127.0.0.1 (or where a test says so in a network namespace of its own), every run is
@@ -7,6 +8,9 @@
 mod browser;
 mod call;
 mod echo_peer;
+mod nginx;
+mod nss;
+mod openssl;
 mod oracle;
 mod ports;
 mod process;
@@ -16,6 +20,8 @@ mod uclient;
 
 pub use call::{Call, CallReport, Candidate, CandidateError, Scenario, Selected, SideReport};
 pub use echo_peer::EchoPeer;
+pub use nginx::Nginx;
+pub use openssl::{SClient, SClientReport};
 pub use oracle::Oracle;
 pub use ports::{free_port, free_ports};
 pub use process::{Finished, Running, built_binary};

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -52,17 +52,24 @@ impl Running {
     /// # Panics
     /// When it cannot be started.
     pub fn start_in(directory: TempDir, command: &mut Command) -> Self {
-        let output = File::create(output_file(&directory)).expect("the output file can be made");
-        let errors = output.try_clone().expect("the output file can be shared");
-        let child = command
-            .current_dir(directory.path())
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
-            .process_group(0)
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        Self { child, directory }
+        Self::spawn(directory, command.stdin(Stdio::null()))
+    }
+
+    /// Starts a program in a new temporary directory with an [`input`](Self::input).
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub(crate) fn with_input(command: &mut Command) -> Self {
+        let directory = TempDir::new().expect("a temporary directory can be made");
+        Self::spawn(directory, command.stdin(Stdio::piped()))
+    }
+
+    /// The standard input of a program that was started with one.
+    ///
+    /// # Panics
+    /// When it was not.
+    pub(crate) fn input(&mut self) -> &mut ChildStdin {
+        self.child.stdin.as_mut().expect("it was started with an input")
     }
 
     /// Waits for its end, at most this long, and stops it then.
@@ -80,9 +87,12 @@ impl Running {
 
     /// What it has written so far.
     pub fn output(&self) -> String {
-        fs::read(output_file(&self.directory))
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        String::from_utf8_lossy(&self.output_bytes()).into_owned()
+    }
+
+    /// The same, where it is no text.
+    pub(crate) fn output_bytes(&self) -> Vec<u8> {
+        fs::read(output_file(&self.directory)).unwrap_or_default()
     }
 
     /// Its process id.
@@ -112,6 +122,19 @@ impl Running {
                 Ok(None) | Err(_) => return None,
             }
         }
+    }
+
+    fn spawn(directory: TempDir, command: &mut Command) -> Self {
+        let output = File::create(output_file(&directory)).expect("the output file can be made");
+        let errors = output.try_clone().expect("the output file can be shared");
+        let child = command
+            .current_dir(directory.path())
+            .stdout(output)
+            .stderr(errors)
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        Self { child, directory }
     }
 
     fn stop(&mut self) {

@@ -79,6 +79,31 @@ impl Uclient {
         self.flag("-c")
     }
 
+    /// The server over TCP (`-t`).
+    #[must_use]
+    pub fn tcp(self) -> Self {
+        self.flag("-t")
+    }
+
+    /// TLS over TCP, DTLS over UDP (`-S`).
+    #[must_use]
+    pub fn secure(self) -> Self {
+        self.flag("-S")
+    }
+
+    /// TCP to the peers too (`-T`, RFC 6062), over relayed addresses of its own clients; implies
+    /// `-t`, `-y` and `-c`. The address is a peer address that the server accepts.
+    #[must_use]
+    pub fn tcp_relay(self, address: IpAddr) -> Self {
+        self.flag("-T").option("-e", address.to_string())
+    }
+
+    /// IPv6 relayed addresses (`-x`).
+    #[must_use]
+    pub fn ipv6(self) -> Self {
+        self.flag("-x")
+    }
+
     /// How many clients (`-m`); with RTCP the two of a pair count as two.
     #[must_use]
     pub fn clients(self, count: u32) -> Self {

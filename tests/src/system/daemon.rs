@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::swarm::limit_descriptors;
 use crate::foreign::{Finished, Running, built_binary};
 
 /// A running `turnserver`; dropped, it is stopped.
@@ -93,8 +94,19 @@ impl Daemon {
     /// # Panics
     /// When it says none.
     pub fn address(&self) -> SocketAddr {
+        self.listening("udp")
+    }
+
+    /// The first address that it says it listens on over a transport, as `tls`.
+    ///
+    /// # Panics
+    /// When it says none.
+    pub fn listening(&self, transport: &str) -> SocketAddr {
         let output = self.output();
-        let (_, rest) = output.split_once("listening on  udp ").expect("it says where it listens");
+        let label = format!(" {transport} ");
+        let mut lines = output.lines().skip_while(|line| !line.contains("listening on  "));
+        let line = lines.find_map(|line| line.split_once(&label));
+        let (_, rest) = line.expect("it says where it listens");
         let address = rest.lines().next().expect("a line has an end");
         address.parse().unwrap_or_else(|error| panic!("{address}: {error}"))
     }
@@ -112,6 +124,61 @@ impl Daemon {
     /// How many descriptors it may have open.
     pub fn descriptors(&self) -> u64 {
         self.figure("limits", "Max open files")
+    }
+
+    /// Sets how many descriptors it may have open, while it runs.
+    ///
+    /// # Panics
+    /// When the system refuses.
+    pub fn limit_descriptors(&self, count: u64) {
+        let count = u32::try_from(count).expect("a number of descriptors");
+        limit_descriptors(self.process.id(), count);
+    }
+
+    /// How many descriptors it has open.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn open_descriptors(&self) -> u64 {
+        let directory = fs::read_dir(format!("/proc/{}/fd", self.process.id()));
+        directory.expect("the kernel tells of a process").count() as u64
+    }
+
+    /// How long it has been on a processor, over all threads; known to 10 ms.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn processor_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()));
+        let stat = stat.expect("the kernel tells of a process");
+        let (_, fields) = stat.rsplit_once(')').expect("the name stands in parentheses");
+        // `utime` and `stime`, fields 14 and 15 of proc(5), in hundredths of a second on every
+        // Linux that we serve.
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: u64 = ticks.filter_map(|field| field.parse::<u64>().ok()).sum();
+        Duration::from_millis(10 * ticks)
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, signal: &str) {
+        self.process.signal(signal);
+    }
+
+    /// Waits until it has written something that holds, and returns all that it has written.
+    ///
+    /// # Panics
+    /// When it does not in time; with what it wrote.
+    #[track_caller]
+    pub fn wait_for_output(&self, limit: Duration, holds: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + limit;
+        loop {
+            let output = self.output();
+            if holds(&output) {
+                return output;
+            }
+            assert!(Instant::now() < deadline, "it never says so: {output}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Sends a signal by name and waits for the end.

@@ -48,7 +48,7 @@ impl Scripted {
     /// # Panics
     /// When it listens nowhere.
     pub fn address(&self) -> SocketAddr {
-        *self.server().listening().first().expect("it listens somewhere")
+        self.server().listening().first().expect("it listens somewhere").address
     }
 
     /// Where it listens on one of its addresses.
@@ -56,8 +56,8 @@ impl Scripted {
     /// # Panics
     /// When it does not listen there.
     pub fn address_on(&self, address: IpAddr) -> SocketAddr {
-        let mut listening = self.server().listening().iter();
-        *listening.find(|listening| listening.ip() == address).expect("it listens there")
+        let mut listening = self.server().listening().iter().map(|listening| listening.address);
+        listening.find(|listening| listening.ip() == address).expect("it listens there")
     }
 
     /// What the shards have reported.

@@ -2,4 +2,6 @@
 //! with `realtime_`, by which `cargo xtask test` runs them beside all others.
 
 mod browser;
+mod certificates;
 mod client;
+mod h15_floods;
