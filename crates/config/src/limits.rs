@@ -49,10 +49,10 @@ pub struct Limits {
     pub bandwidth_per_realm: Limit<BitRate>,
     /// Payload of the whole process, each direction on its own. Default: off.
     pub bandwidth: Limit<BitRate>,
-    /// Connections without an allocation of the whole process, at least 1; the oldest gives way.
-    /// Default: 4096.
+    /// Connections without an allocation of the whole process, at least 1, and as many DTLS
+    /// sessions; the oldest gives way. Default: 4096.
     pub unauthenticated_connections: Limit<u32>,
-    /// Connections that the whole process accepts. Default: 1000/s.
+    /// Connections that the whole process accepts, and as many DTLS handshakes. Default: 1000/s.
     pub accepts: Limit<Rate>,
     /// What waits for a slow client of a connection, 16 KiB to 16 MiB; beyond it the oldest
     /// relayed data is dropped. Default: 256 KiB.

@@ -177,6 +177,8 @@ mod tests {
         assert_eq!(verdict(&key, now, &forged), "verify");
         let short = HelloBuilder::new().cookie(&cookie[..20]).sequences(1, 1).build();
         assert_eq!(verdict(&key, now, &short), "verify");
+        let fourth = HelloBuilder::new().cookie(&cookie).sequences(8, 3).build();
+        assert_eq!(verdict(&key, now, &fourth), "accept");
         let fifth = HelloBuilder::new().cookie(&cookie).sequences(9, 4).build();
         assert_eq!(verdict(&key, now, &fifth), "drop");
     }

@@ -126,6 +126,10 @@ impl Session {
     }
 
     /// Sends a message of at most [`MAX_MESSAGE_LEN`] bytes on a connected session.
+    ///
+    /// # Errors
+    ///
+    /// Where the library fails, and where nonces are used up: then goodbye has been said.
     pub(crate) fn send(
         &mut self,
         message: &[u8],
@@ -133,7 +137,9 @@ impl Session {
         emit: &mut dyn FnMut(Emitted<'_>),
     ) -> Result<(), Failed> {
         self.sealed += 1;
-        if self.nonces == Nonces::Random && self.sealed > MAX_RANDOM_NONCES {
+        if self.nonces == Nonces::Random && self.sealed >= MAX_RANDOM_NONCES {
+            // The last one tells the client, which begins anew instead of speaking to nobody.
+            self.close(scratch, emit);
             return Err(Failed);
         }
         self.dtls.send_application_data(message)?;
@@ -263,8 +269,17 @@ const FIRST_HELLO: [u8; 67] = [
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use dimpl::crypto::Dtls12CipherSuite;
+    use dimpl::{Config, DtlsCertificate};
+    use rcgen::PKCS_ECDSA_P256_SHA256;
+
     use super::*;
+    use crate::cookie::CookieKey;
+    use crate::front::{Verdict, judge};
     use crate::hello::ClientHello;
+    use crate::testing::{certificate, path};
 
     #[test]
     fn our_first_hello_reads_as_one() {
@@ -273,6 +288,100 @@ mod tests {
             let hello = ClientHello::parse(&datagram).unwrap();
             assert_eq!(hello.message_sequence, sequence);
             assert!(hello.is_whole && hello.cookie.is_empty());
+        }
+    }
+
+    #[test]
+    fn session_whose_random_nonces_are_used_up_says_goodbye() {
+        let (mut session, mut client) = connected(Dtls12CipherSuite::ECDHE_ECDSA_AES128_GCM_SHA256);
+        assert_eq!(session.nonces, Nonces::Random);
+        session.sealed = MAX_RANDOM_NONCES - 2;
+        let mut sent = Vec::new();
+        let mut send = || {
+            sent.clear();
+            let outcome = session.send(b"word", &mut Vec::new(), &mut |out| {
+                if let Emitted::Datagram(datagram) = out {
+                    sent.push(datagram.to_vec());
+                }
+            });
+            (outcome, sent.clone(), session.state())
+        };
+        let (outcome, datagrams, state) = send();
+        assert_eq!((outcome, datagrams.len(), state), (Ok(()), 1, State::Connected));
+        let (outcome, datagrams, state) = send();
+        assert_eq!((outcome, datagrams.len(), state), (Err(Failed), 1, State::Closed));
+        client.handle_packet(&datagrams[0]).unwrap();
+        let mut buffer = vec![0; SCRATCH_LEN];
+        let mut told =
+            (0..4).map(|_| matches!(client.poll_output(&mut buffer), dimpl::Output::CloseNotify));
+        assert!(told.any(|is_told| is_told), "the client knows");
+    }
+
+    #[test]
+    fn session_with_counted_nonces_goes_on() {
+        let suite = Dtls12CipherSuite::ECDHE_ECDSA_CHACHA20_POLY1305_SHA256;
+        let (mut session, _) = connected(suite);
+        assert_eq!(session.nonces, Nonces::Counted);
+        session.sealed = MAX_RANDOM_NONCES;
+        assert_eq!(session.send(b"word", &mut Vec::new(), &mut |_| {}), Ok(()));
+    }
+
+    /// A session and its client, which offers one suite.
+    fn connected(suite: Dtls12CipherSuite) -> (Session, Dtls) {
+        let now = Instant::now();
+        let (leaf, key) = certificate("turn.example", &PKCS_ECDSA_P256_SHA256);
+        let identity = DtlsIdentity::new(std::slice::from_ref(&leaf), &key).unwrap();
+        let own =
+            DtlsCertificate { certificate: leaf.to_vec(), private_key: key.secret_der().to_vec() };
+        let config = Config::builder().dtls12_cipher_suites(&[suite]).build().unwrap();
+        let mut client = Dtls::new_12(Arc::new(config), own, now);
+        client.set_active(true);
+        client.handle_timeout(now).unwrap();
+
+        let cookies = CookieKey::new([1; 32], now);
+        let mut session: Option<Session> = None;
+        for _ in 0..8 {
+            let mut replies = Vec::new();
+            for datagram in outgoing(&mut client) {
+                let mut emit = |out: Emitted<'_>| {
+                    if let Emitted::Datagram(datagram) = out {
+                        replies.push(datagram.to_vec());
+                    }
+                };
+                if let Some(session) = &mut session {
+                    session.receive(now, &datagram, &mut Vec::new(), &mut emit).unwrap();
+                    continue;
+                }
+                let hello = ClientHello::parse(&datagram).unwrap();
+                match judge(&cookies, now, path(1), hello) {
+                    Verdict::Verify(request) => replies.push(request.to_vec()),
+                    Verdict::Accept(verified) => {
+                        let scratch = &mut Vec::new();
+                        session =
+                            Session::accept(&identity, now, &verified, scratch, &mut emit).ok();
+                    }
+                    verdict @ (Verdict::Refuse(_) | Verdict::Drop) => panic!("{verdict:?}"),
+                }
+            }
+            for reply in replies {
+                client.handle_packet(&reply).unwrap();
+            }
+        }
+        let session = session.unwrap();
+        assert_eq!(session.state(), State::Connected);
+        outgoing(&mut client);
+        (session, client)
+    }
+
+    fn outgoing(client: &mut Dtls) -> Vec<Vec<u8>> {
+        let (mut buffer, mut datagrams) = (vec![0; 4 * SCRATCH_LEN], Vec::new());
+        loop {
+            let output = client.poll_output(&mut buffer);
+            if let dimpl::Output::Packet(packet) = output {
+                datagrams.push(packet.to_vec());
+            } else if let dimpl::Output::Timeout(_) = output {
+                return datagrams;
+            }
         }
     }
 }

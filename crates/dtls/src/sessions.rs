@@ -17,7 +17,7 @@ use crate::name::{Path, SessionId};
 use crate::outbox::{Outbox, Output};
 use crate::record::HANDSHAKE_FAILURE;
 use crate::report::{DropReason, Received, SendError, Tally};
-use crate::session::{Failed, MAX_MESSAGE_LEN, Session, State};
+use crate::session::{Emitted, Failed, MAX_MESSAGE_LEN, Session, State};
 
 /// The sessions of one shard.
 ///
@@ -280,10 +280,14 @@ impl Sessions {
         let path = entry.path;
         entry.heard = now;
         let session = &mut entry.session;
-        let done =
-            session.receive(now, datagram, scratch, &mut |out| outbox.emitted(id, path, out));
+        // Connected and closed may come in one datagram; the host hears of both.
+        let mut connects = false;
+        let done = session.receive(now, datagram, scratch, &mut |out| {
+            connects |= out == Emitted::Connected;
+            outbox.emitted(id, path, out);
+        });
         let (state, deadline) = (session.state(), session.deadline());
-        if state == State::Connected && !entry.was_connected {
+        if connects && !entry.was_connected {
             entry.was_connected = true;
             self.tally.connected += 1;
             self.half_open.remove(id);

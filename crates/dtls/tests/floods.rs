@@ -125,6 +125,27 @@ fn h14_half_open_sessions_are_bounded_and_the_oldest_gives_way() {
 }
 
 #[test]
+fn h14_half_open_sessions_never_displace_one_that_is_connected() {
+    let limits = Limits { half_open: 2, half_open_per_prefix: 2, ..Limits::default() };
+    let mut server = Server::new(limits);
+    let (mut client, _) = server.connect(1);
+    assert_eq!(server.sessions.half_open(), 0);
+    // From the same address and from others.
+    for port in 1..=8 {
+        let mut other = Client::new(1 + port % 2, server.now);
+        other.path.client.set_port(port);
+        let hello = server.second_hello(&mut other);
+        assert!(matches!(server.receive(other.path, &hello), Received::Session(_)));
+        server.drain();
+    }
+    assert_eq!(server.sessions.half_open(), 2);
+    client.send(b"unharmed");
+    server.run(&mut client, 0, |_, _| false);
+    assert_eq!(server.messages, [b"unharmed"]);
+    assert!(server.closed.is_empty());
+}
+
+#[test]
 fn h14_one_prefix_displaces_its_own_half_open_sessions_only() {
     let limits = Limits { half_open: 20, half_open_per_prefix: 4, sessions_per_prefix: None };
     let mut server = Server::new(limits);
@@ -217,4 +238,60 @@ fn bent_datagrams_harm_their_own_session_at_most() {
     server.messages.clear();
     server.run(&mut bystander, 1, |_, _| false);
     assert_eq!(server.messages, [b"unharmed"]);
+}
+
+/// A record that nobody has sealed.
+fn forged_record(content_type: u8, epoch: u8, sequence: u8, fragment: &[u8]) -> Vec<u8> {
+    let len = fragment.len() as u8;
+    [&[content_type, 254, 253, 0, epoch, 0, 0, 0, 0, 0, sequence, 0, len], fragment].concat()
+}
+
+/// What somebody can send who knows the addresses of a client, but not its keys.
+fn forged_records() -> Vec<Vec<u8>> {
+    let handshake = |kind: u8, sequence: u8| {
+        [&[kind, 0, 0, 32, 0, sequence, 0, 0, 0, 0, 0, 32], [0x55; 32].as_slice()].concat()
+    };
+    let mut fragments =
+        vec![vec![], vec![1], vec![2, 40], vec![1, 0], vec![0x55; 24], vec![0x55; 90]];
+    for kind in [0, 1, 11, 15, 16, 20] {
+        fragments.extend((0..8).map(|sequence| handshake(kind, sequence)));
+    }
+    let mut records = Vec::new();
+    for content_type in 20..=23 {
+        for epoch in 0..=2 {
+            for (at, fragment) in fragments.iter().enumerate() {
+                records.push(forged_record(content_type, epoch, at as u8 + 2, fragment));
+            }
+        }
+    }
+    records
+}
+
+#[test]
+fn h14_forged_records_do_not_end_a_session_and_nothing_of_them_is_delivered() {
+    let mut server = Server::new(Limits::default());
+    let (mut client, _) = server.connect(1);
+    for record in forged_records() {
+        server.receive(client.path, &record);
+        assert!(server.closed.is_empty(), "{record:?}");
+        client.send(b"genuine");
+        server.run(&mut client, 1, |_, _| false);
+        assert_eq!(std::mem::take(&mut server.messages), [b"genuine"], "{record:?}");
+    }
+    assert_eq!(server.sessions.len(), 1);
+}
+
+#[test]
+fn h14_plain_application_data_does_not_disturb_a_handshake() {
+    let mut server = Server::new(Limits::default());
+    let mut client = Client::new(1, server.now);
+    let hello = server.second_hello(&mut client);
+    let flight = server.answers(client.path, &hello);
+    for sequence in 0..100 {
+        server.receive(client.path, &forged_record(23, 0, sequence, b"forged"));
+        server.receive(client.path, &forged_record(23, 1, sequence, b"forged"));
+    }
+    flight.iter().for_each(|datagram| client.receive(server.now, datagram));
+    server.run(&mut client, 1, |_, _| false);
+    assert!(client.is_connected && server.messages.is_empty());
 }

@@ -203,6 +203,32 @@ fn an_idle_session_is_swept_unless_it_is_kept() {
 }
 
 #[test]
+fn a_session_that_is_heard_is_not_idle() {
+    let mut server = Server::new(Limits::default());
+    let (mut client, _) = server.connect(1);
+    server.now += Duration::from_secs(50);
+    client.send(b"still here");
+    server.run(&mut client, 1, |_, _| false);
+    server.now += Duration::from_secs(50);
+    server.sessions.sweep(server.now, Duration::from_secs(60), |_, _| false);
+    assert_eq!((server.sessions.len(), server.drain().len()), (1, 0));
+}
+
+#[test]
+fn a_handshake_that_is_under_way_is_not_swept_and_its_end_is_nobodys_news() {
+    let mut server = Server::new(Limits::default());
+    let mut client = Client::new(1, server.now);
+    let hello = server.second_hello(&mut client);
+    server.answers(client.path, &hello);
+    server.sessions.sweep(server.now, Duration::ZERO, |_, _| false);
+    assert_eq!((server.sessions.len(), server.sessions.half_open()), (1, 1));
+    // A fatal alert in the clear.
+    server.answers(client.path, &[21, 254, 253, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40]);
+    assert_eq!((server.sessions.len(), server.sessions.half_open()), (0, 0));
+    assert!(server.connected.is_empty() && server.closed.is_empty());
+}
+
+#[test]
 fn a_new_identity_serves_new_sessions_and_old_ones_go_on() {
     let mut server = Server::new(Limits::default());
     let (mut old, _) = server.connect(1);

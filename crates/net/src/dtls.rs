@@ -6,6 +6,7 @@
 //! client must prove before there is a session is turn-dtls's to say
 //! `[H13] [H14]`.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +21,20 @@ use crate::link::{LinkKind, Slot};
 /// First bytes of a DTLS record (RFC 7983 section 7).
 const RECORDS: std::ops::RangeInclusive<u8> = 20..=63;
 
+/// The content type of a handshake record (RFC 6347 section 4.1), the place of the
+/// type of its first message, and that of a ClientHello.
+const HANDSHAKE: u8 = 22;
+const MESSAGE_TYPE_AT: usize = 13;
+const CLIENT_HELLO: u8 = 1;
+
 /// The DTLS side of a shard.
 #[derive(Debug)]
 pub(crate) struct DtlsClients {
     sessions: Sessions,
     identity: Option<Arc<DtlsIdentity>>,
+    /// Sessions that had no allocation when they were last looked at, oldest first;
+    /// some have ended since.
+    strangers: VecDeque<SessionId>,
     /// The output under way.
     buffer: Vec<u8>,
     /// A message with its prefix.
@@ -43,6 +53,7 @@ impl DtlsClients {
         Self {
             sessions: Sessions::new(cookies, limits),
             identity,
+            strangers: VecDeque::new(),
             buffer: Vec::new(),
             frame: Vec::new(),
             has_output: false,
@@ -50,8 +61,8 @@ impl DtlsClients {
     }
 
     /// New sessions get this certificate; live ones go on with theirs.
-    pub(crate) fn set_identity(&mut self, identity: Option<Arc<DtlsIdentity>>) {
-        self.identity = identity;
+    pub(crate) fn set_identity(&mut self, identity: Arc<DtlsIdentity>) {
+        self.identity = Some(identity);
     }
 
     /// Whether something waits for [`Host::pump_dtls`].
@@ -81,9 +92,40 @@ impl Host {
     pub(crate) fn serve_record(&mut self, path: Path, datagram: &[u8], now: Now) {
         let Some(identity) = self.dtls.identity.clone() else { return };
         self.counters.dtls_records.add(1);
-        let _ = self.dtls.sessions.receive(now.mono, path, datagram, &identity);
+        if !is_hello(datagram) {
+            let _ = self.dtls.sessions.receive(now.mono, path, datagram, &identity);
+        } else if !self.serve_hello(path, datagram, &identity, now) {
+            return;
+        }
         self.dtls.has_output = true;
         self.pump_dtls(now);
+    }
+
+    /// Serves what may begin a handshake, no faster than `accepts` allows: a
+    /// handshake costs as much as some hundred packets. Who is not answered asks
+    /// again, as RFC 6347 section 4.2.4 has it.
+    fn serve_hello(
+        &mut self,
+        path: Path,
+        datagram: &[u8],
+        identity: &DtlsIdentity,
+        now: Now,
+    ) -> bool {
+        let Some(home) = self.home.upgrade() else { return false };
+        let rate = self.engine.settings().limits.accepts;
+        // [H14]
+        if !home.admission.may_shake_hands(rate, now.mono) {
+            self.counters.dtls_hellos_held_back.add(1);
+            self.meet_limit("accepts");
+            return false;
+        }
+        let accepted = self.dtls.sessions.tally().accepted;
+        let _ = self.dtls.sessions.receive(now.mono, path, datagram, identity);
+        // Only with a cookie; a stranger who forges his address takes nobody's turn.
+        if self.dtls.sessions.tally().accepted != accepted {
+            home.admission.note_handshake(rate, now.mono);
+        }
+        true
     }
 
     /// Retransmits and ends what is due, and ends clients that have been idle
@@ -121,7 +163,10 @@ impl Host {
                             self.outgoing.push_bytes(socket, to, bytes);
                         }
                     }
-                    Output::Connected { .. } => self.counters.dtls_sessions.add(1),
+                    Output::Connected { session, .. } => {
+                        self.counters.dtls_sessions.add(1);
+                        self.take_in_stranger(session, now);
+                    }
                     Output::Message { session, path, bytes } => {
                         self.serve_dtls_message(session, path, bytes, now);
                     }
@@ -133,6 +178,32 @@ impl Host {
                 }
             }
             self.dtls.buffer = buffer;
+        }
+    }
+
+    /// A session has begun; at the cap the oldest one without an allocation ends
+    /// for it.
+    fn take_in_stranger(&mut self, session: SessionId, now: Now) {
+        let Some(home) = self.home.upgrade() else { return };
+        // [H15]
+        if let Some(share) = home.share_of_strangers(&self.engine.settings().limits) {
+            let Self { dtls: DtlsClients { sessions, strangers, .. }, engine, .. } = self;
+            if strangers.len() >= share {
+                strangers.retain(|id| {
+                    sessions.path(*id).is_some_and(|path| !engine.serves(now, &tuple_of(path)))
+                });
+            }
+            while self.dtls.strangers.len() >= share
+                && let Some(oldest) = self.dtls.strangers.pop_front()
+            {
+                self.meet_limit("unauthenticated_connections");
+                self.counters.connections_shed.add(1);
+                self.counters.dtls_sessions_closed.add(1);
+                self.dtls.sessions.close(oldest);
+                self.engine.link_closed(now, link_of(oldest));
+                self.drain_actions(now);
+            }
+            self.dtls.strangers.push_back(session);
         }
     }
 
@@ -156,6 +227,11 @@ impl Host {
             Outcome::Dropped(_) => {}
         }
     }
+}
+
+/// Whether a record may begin with a ClientHello.
+fn is_hello(record: &[u8]) -> bool {
+    record.first() == Some(&HANDSHAKE) && record.get(MESSAGE_TYPE_AT) == Some(&CLIENT_HELLO)
 }
 
 /// The path of a datagram that `client` has sent to `server`.

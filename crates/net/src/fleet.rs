@@ -232,13 +232,13 @@ impl Fleet {
     }
 
     /// Gives every shard a new certificate for DTLS sessions that begin from now
-    /// on; none ends DTLS for new clients.
+    /// on; with the first one DTLS begins.
     ///
     /// # Errors
     /// A shard has ended or does not answer.
-    pub fn set_dtls(&self, identity: Option<&Arc<DtlsIdentity>>) -> io::Result<()> {
+    pub fn set_dtls(&self, identity: &Arc<DtlsIdentity>) -> io::Result<()> {
         for member in &self.members {
-            let message = Message::Identity(identity.cloned());
+            let message = Message::Identity(Arc::clone(identity));
             let posted = member.address.post(message);
             posted.map_err(|_| io::Error::other("a shard takes no messages"))?;
         }
@@ -256,8 +256,7 @@ impl Fleet {
     /// The first error that a shard ended with.
     pub fn stop(self) -> io::Result<()> {
         for member in &self.members {
-            // One that has ended needs no telling.
-            let _ = member.address.post(Message::Stop);
+            member.address.stop();
         }
         let mut result = Ok(());
         for member in self.members {

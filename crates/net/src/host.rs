@@ -47,6 +47,8 @@ pub(crate) struct Host {
     pub(crate) to_wake: Vec<ShardId>,
     /// Some task of a stream has something to write.
     pub(crate) has_woken_streams: bool,
+    /// Some task of a stream has more to do than fits into a turn.
+    pub(crate) has_busy_streams: bool,
     /// A datagram from a ring with its prefix.
     pub(crate) scratch: Vec<u8>,
 }

@@ -15,9 +15,9 @@ pub(crate) enum LinkKind {
     Listener(usize),
     /// A TCP or TLS connection.
     Stream(Slot),
-    /// Reserved for DTLS, whose state is per client.
+    /// A DTLS session.
     Dtls(Slot),
-    /// Reserved for UDP clients behind a proxy.
+    /// A UDP client behind a proxy.
     Proxied(Slot),
 }
 

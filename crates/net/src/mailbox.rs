@@ -12,8 +12,9 @@ use turn_engine::{Claim, Moving, Settings, ShardId, Ticket};
 use crate::ring::RingReader;
 use crate::stream::Travelling;
 
-/// Messages that may wait; each is caused by an authenticated client or by
-/// the operator.
+/// Messages that may wait. Most are caused by authenticated clients or by the
+/// operator; a connection can be sent to another shard once before it has proven
+/// anything, and `accepts` bounds these.
 const CAPACITY: usize = 4_096;
 
 /// A message to a shard.
@@ -30,9 +31,7 @@ pub(crate) enum Message {
     /// New settings; the sender learns when they are in force.
     Apply(Arc<Settings>, tokio::sync::oneshot::Sender<()>),
     /// The certificate of new DTLS sessions.
-    Identity(Option<Arc<DtlsIdentity>>),
-    /// End.
-    Stop,
+    Identity(Arc<DtlsIdentity>),
 }
 
 /// The sending side of a shard's mailbox.
@@ -40,6 +39,7 @@ pub(crate) enum Message {
 pub(crate) struct Address {
     messages: mpsc::Sender<Message>,
     rings: Arc<Notify>,
+    stop: Arc<Notify>,
 }
 
 /// The receiving side.
@@ -47,12 +47,15 @@ pub(crate) struct Address {
 pub(crate) struct Mailbox {
     pub(crate) messages: mpsc::Receiver<Message>,
     pub(crate) rings: Arc<Notify>,
+    /// The shard is to end; this has room whatever waits.
+    pub(crate) stop: Arc<Notify>,
 }
 
 pub(crate) fn mailbox() -> (Address, Mailbox) {
     let (sender, receiver) = mpsc::channel(CAPACITY);
-    let rings = Arc::new(Notify::new());
-    (Address { messages: sender, rings: Arc::clone(&rings) }, Mailbox { messages: receiver, rings })
+    let (rings, stop) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let address = Address { messages: sender, rings: Arc::clone(&rings), stop: Arc::clone(&stop) };
+    (address, Mailbox { messages: receiver, rings, stop })
 }
 
 impl Address {
@@ -63,8 +66,31 @@ impl Address {
         })
     }
 
+    /// The shard is to end.
+    pub(crate) fn stop(&self) {
+        self.stop.notify_one();
+    }
+
     /// Something new lies in a ring.
     pub(crate) fn wake(&self) {
         self.rings.notify_one();
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn full_mailbox_still_hears_of_the_end() {
+        let (address, mailbox) = mailbox();
+        let message = || Message::Apply(Arc::default(), tokio::sync::oneshot::channel().0);
+        while address.post(message()).is_ok() {}
+        address.stop();
+        let heard = mailbox.stop.notified();
+        tokio::time::timeout(Duration::from_secs(5), heard).await.unwrap();
     }
 }

@@ -76,6 +76,8 @@ pub struct NetCounters {
     pub peers_refused: Count,
     /// DTLS records read from clients.
     pub dtls_records: Count,
+    /// Hellos of DTLS clients not answered: over `accepts`.
+    pub dtls_hellos_held_back: Count,
     /// DTLS handshakes completed.
     pub dtls_sessions: Count,
     /// DTLS sessions that have ended, of those that were completed.
@@ -125,6 +127,7 @@ impl NetCounters {
             ("peers_accepted", &self.peers_accepted),
             ("peers_refused", &self.peers_refused),
             ("dtls_records", &self.dtls_records),
+            ("dtls_hellos_held_back", &self.dtls_hellos_held_back),
             ("dtls_sessions", &self.dtls_sessions),
             ("dtls_sessions_closed", &self.dtls_sessions_closed),
             ("proxy_refused", &self.proxy_refused),

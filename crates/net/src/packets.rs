@@ -46,11 +46,13 @@ impl Packets {
         loop {
             let turn = poll_fn(|context| self.poll_turn(&mut ready, context)).await?;
             let nap_for = self.pace.after(turn.datagrams, clock::now().mono);
+            let is_busy = std::mem::take(&mut self.core.borrow_mut().host.has_busy_streams);
             if turn.more {
                 // Who is left unread is not kept waiting: one busy flow fills no
                 // turn, and a nap after each would be its ceiling.
                 yield_now().await;
-            } else if let Some(budget) = nap_for {
+            } else if let Some(budget) = nap_for.filter(|_| !is_busy) {
+                // A connection with more to do than fits into its turn would sleep with us.
                 // Streams that were given something write it before the nap, all at once.
                 if std::mem::take(&mut self.core.borrow_mut().host.has_woken_streams) {
                     yield_now().await;

@@ -79,6 +79,7 @@ async fn serve(plan: ShardPlan, mut mailbox: Mailbox) -> io::Result<()> {
         observer: plan.observer,
         to_wake: Vec::new(),
         has_woken_streams: false,
+        has_busy_streams: false,
         scratch: Vec::new(),
     };
     let core = Core { received: RecvBatch::new(BUFFERS), host, readers: Vec::new() };
@@ -131,16 +132,19 @@ async fn close_clients(core: &RefCell<Core>) {
 /// The mailbox task: ends when the shard is told to stop.
 async fn messages(context: &Rc<StreamContext>, mailbox: &mut Mailbox) {
     let core = &context.core;
-    let Mailbox { messages, rings } = mailbox;
+    let Mailbox { messages, rings, stop } = mailbox;
     loop {
         tokio::select! {
+            () = stop.notified() => return,
             message = messages.recv() => match message {
-                Some(Message::Stop) | None => return,
+                None => return,
                 Some(Message::TakeStream(travelling)) => travelling.arrive(context),
                 Some(message) => serve_message(&mut core.borrow_mut(), message),
             },
             () = rings.notified() => {
-                while core.borrow_mut().visit_rings(clock::now()) {
+                if core.borrow_mut().visit_rings(clock::now()) {
+                    // A ring that never empties keeps neither messages nor the end waiting.
+                    rings.notify_one();
                     yield_now().await;
                 }
             }
@@ -166,7 +170,7 @@ fn serve_message(core: &mut Core, message: Message) {
             let _ = done.send(());
         }
         Message::Identity(identity) => core.host.dtls.set_identity(identity),
-        Message::TakeStream(_) | Message::Stop => {}
+        Message::TakeStream(_) => {}
     }
 }
 

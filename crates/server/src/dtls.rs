@@ -1,48 +1,61 @@
 //! The certificate of DTLS listeners: the first one with a key that DTLS can
-//! use. Where there is none, DTLS stays off and everything else runs.
+//! use. Where there is none at start, DTLS stays off and everything else runs; where
+//! there is none after a reload, DTLS goes on with the one it has `[R17]`.
 
 use std::sync::Arc;
 
 use rustls_pki_types::PrivateKeyDer;
-use tracing::{info, warn};
+use tracing::info;
 use turn_config::{Config, Transport};
-use turn_dtls::DtlsIdentity;
+use turn_dtls::{DtlsIdentity, DtlsIdentityError};
 use turn_tls::{Certificates, Identity, KeyKind};
+
+/// None of the certificates can be used for DTLS.
+#[derive(Debug, thiserror::Error)]
+pub enum UnusableForDtls {
+    /// The keys are of other kinds, which are these.
+    #[error(
+        "it needs a certificate with an ECDSA key on P-256 or P-384, and here are only {0}; add one to \
+         tls.certificates (certbot: --key-type ecdsa), or remove \"dtls\" from [[listen]]"
+    )]
+    Keys(String),
+    /// The DTLS library does not take it.
+    #[error("certificate {serial}: {source}")]
+    Library {
+        /// The certificate.
+        serial: String,
+        /// Why not.
+        source: DtlsIdentityError,
+    },
+}
 
 /// Whether some listener is to speak DTLS.
 pub fn is_wanted(config: &Config) -> bool {
     config.listen.iter().any(|listen| listen.transports.contains(&Transport::Dtls))
 }
 
-/// The identity of DTLS sessions; a WARN says why there is none.
-pub fn identity(certificates: &Certificates) -> Option<Arc<DtlsIdentity>> {
+/// The identity of DTLS sessions.
+///
+/// # Errors
+/// There is no certificate for it.
+pub fn identity(certificates: &Certificates) -> Result<Arc<DtlsIdentity>, UnusableForDtls> {
     let identities = certificates.identities();
     let Some(usable) = identities.iter().find(|identity| is_usable(identity)) else {
         let keys: Vec<String> =
             identities.iter().map(|identity| identity.key_kind().to_string()).collect();
-        warn!(
-            keys = keys.join(", "),
-            "DTLS stays off: it needs a certificate with an ECDSA key on P-256 or P-384; add one to tls.certificates (certbot: \
-             --key-type ecdsa), or remove \"dtls\" from [[listen]]; TLS runs on"
-        );
-        return None;
+        return Err(UnusableForDtls::Keys(keys.join(", ")));
     };
     let key = PrivateKeyDer::Pkcs8(usable.key_der().to_vec().into());
-    match DtlsIdentity::new(usable.certificate_der(), &key) {
-        Ok(identity) => {
-            if usable.certificate_der().len() > 1 {
-                info!(
-                    serial = usable.serial(),
-                    "DTLS sends its certificate without the intermediate ones; clients that verify it must know its issuer"
-                );
-            }
-            Some(Arc::new(identity))
-        }
-        Err(error) => {
-            warn!(%error, serial = usable.serial(), "DTLS stays off; TLS runs on");
-            None
-        }
+    let identity = DtlsIdentity::new(usable.certificate_der(), &key).map_err(|source| {
+        UnusableForDtls::Library { serial: usable.serial().to_owned(), source }
+    })?;
+    if usable.certificate_der().len() > 1 {
+        info!(
+            serial = usable.serial(),
+            "DTLS sends its certificate without the intermediate ones; clients that verify it must know its issuer"
+        );
     }
+    Ok(Arc::new(identity))
 }
 
 fn is_usable(identity: &Identity) -> bool {
@@ -74,9 +87,13 @@ mod tests {
         ];
         let load =
             |pairs: &[CertificateFiles]| Certificates::load(pairs, SystemTime::now()).unwrap().0;
-        assert!(identity(&load(&pairs)).is_some());
+        assert!(identity(&load(&pairs)).is_ok());
         let [other, _] = pairs;
-        assert!(identity(&load(&[other])).is_none());
+        let error = identity(&load(&[other])).unwrap_err().to_string();
+        assert!(
+            error.contains("ECDSA key on P-256 or P-384, and here are only Ed25519;"),
+            "{error}"
+        );
     }
 
     fn pair(

@@ -5,7 +5,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::Parser as _;
 use tokio::time::{Instant, sleep_until};
@@ -19,6 +19,9 @@ use turnserver::plan::Origin;
 use turnserver::server::Server;
 use turnserver::signals::{Signals, Wish};
 use turnserver::state::{self, Kept, TrialCredentials};
+
+/// How soon it is seen that a shard has ended.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     match run(&Cli::parse()) {
@@ -116,12 +119,22 @@ fn trial_credentials() -> Result<TrialCredentials, String> {
     Ok(trial)
 }
 
-/// Does what signals ask for and looks after the certificates, until a signal says stop.
+/// Does what signals ask for and looks after the certificates and the shards, until a signal says
+/// stop or a shard has failed.
 async fn look_after(server: &Server, mut signals: Signals) -> &'static str {
     let certificates = server.certificates().map(|loaded| Arc::clone(loaded.certificates()));
     let mut watch = CertificateWatch::new(certificates, Instant::now());
+    let mut checks = tokio::time::interval(CHECK_INTERVAL);
     loop {
         let is_replaced = tokio::select! {
+            _ = checks.tick() => {
+                if server.fleet().is_running() {
+                    continue;
+                }
+                // Its clients would find nobody; a supervisor starts all of it anew.
+                error!("a shard has ended by itself");
+                return "none";
+            }
             wish = signals.next() => match wish {
                 Wish::Stop(signal) => return signal,
                 Wish::Reload(signal) => watch.reload(signal, SystemTime::now()),

@@ -62,7 +62,11 @@ impl Server {
         let mut plan = plan(config, origin, &surroundings, &relay, trial, observer)?;
         plan.tls = certificates.as_ref().map(ServerCertificates::tls);
         let of_dtls = certificates.as_ref().filter(|_| dtls::is_wanted(config));
-        plan.dtls = of_dtls.and_then(|loaded| dtls::identity(loaded.certificates()));
+        plan.dtls = of_dtls.and_then(|loaded| {
+            dtls::identity(loaded.certificates())
+                .inspect_err(|error| warn!("DTLS stays off, TLS runs: {error}"))
+                .ok()
+        });
         let has_dtls = plan.dtls.is_some();
         let fleet = Fleet::start(plan)?;
         let names = certificates.as_ref().map_or_else(Vec::new, ServerCertificates::names);
@@ -89,7 +93,7 @@ impl Server {
     }
 
     /// Takes over certificates that were replaced: TLS has them already, new DTLS
-    /// sessions get theirs.
+    /// sessions get theirs. Where DTLS can use none of them, it stays as it was `[R17]`.
     ///
     /// # Errors
     /// A shard does not answer.
@@ -97,7 +101,14 @@ impl Server {
         let Some(loaded) = self.certificates.as_ref().filter(|_| self.wants_dtls) else {
             return Ok(());
         };
-        self.fleet.set_dtls(dtls::identity(loaded.certificates()).as_ref())
+        match dtls::identity(loaded.certificates()) {
+            Ok(identity) => self.fleet.set_dtls(&identity),
+            // [R17]
+            Err(error) => {
+                warn!("DTLS stays as it was: {error}");
+                Ok(())
+            }
+        }
     }
 
     /// What to print for the operator.

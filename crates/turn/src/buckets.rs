@@ -31,6 +31,7 @@ pub(crate) enum Purpose {
     RealmDown = 8,
     ProcessUp = 9,
     ProcessDown = 10,
+    WrongConnections = 11,
 }
 
 const SETS: usize = 1 << 14;

@@ -7,6 +7,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
+/// A heap that is shorter is left as it is.
+const LEAST_PRUNED: usize = 64;
+
 /// Deadlines of things that `K` names.
 #[derive(Debug)]
 pub(crate) struct Deadlines<K> {
@@ -33,6 +36,14 @@ impl<K: Copy + Ord> Deadlines<K> {
         self.heap.push(Reverse((ends_at, key)));
     }
 
+    /// Drops what does not count any more, as `counts` says, once that is most of the heap: no
+    /// more than `live` do count. However quickly things come and go, the heap stays in proportion.
+    pub(crate) fn prune(&mut self, live: usize, counts: impl Fn(Instant, K) -> bool) {
+        if self.heap.len() > 2 * live + LEAST_PRUNED {
+            self.heap.retain(|&Reverse((due, key))| counts(due, key));
+        }
+    }
+
     /// Takes the earliest deadline that has passed.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Instant, K)> {
         let &Reverse((due, key)) = self.heap.peek()?;
@@ -40,6 +51,11 @@ impl<K: Copy + Ord> Deadlines<K> {
             self.heap.pop();
             (due, key)
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {

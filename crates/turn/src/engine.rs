@@ -30,7 +30,7 @@ use crate::link::Link;
 use crate::methods::{
     allocate, channel_bind, connect, connection_bind, create_permission, refresh, send,
 };
-use crate::nonce::Nonces;
+use crate::nonce::{Bearer, Nonces};
 use crate::notes::{note_limit, note_refusal, note_response};
 use crate::openings::Openings;
 use crate::outcome::{DropReason, Outcome, Relayed};
@@ -304,6 +304,7 @@ impl Engine {
         {
             return Err(Reject::WrongCredentials);
         }
+        self.table.follow(key, request.link());
         if method == Method::CONNECT {
             return connect::connect(&mut self.workbench().1, now, key, request);
         }
@@ -384,7 +385,8 @@ impl Engine {
         } else {
             let features = gate::features(&self.settings);
             // [A20] Our own realm, whatever a stranger has named.
-            let nonce = self.gate.nonces().issue(features, &self.settings.realm, client, now.unix);
+            let bearer = Bearer::of(&asked.link.tuple);
+            let nonce = self.gate.nonces().issue(features, &self.settings.realm, bearer, now.unix);
             let offer = gate::offer(&self.settings);
             asked.challenge(
                 code,

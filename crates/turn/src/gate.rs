@@ -20,7 +20,7 @@ use crate::allocation::{Account, Owner};
 use crate::buckets::Purpose;
 use crate::keyring::{Candidate, UserId};
 use crate::link::{Link, SourcePrefix};
-use crate::nonce::{Features, NonceVerdict, Nonces};
+use crate::nonce::{Bearer, Features, NonceVerdict, Nonces};
 use crate::outcome::DropReason;
 use crate::rate::Rate;
 use crate::reply::{Asked, Integrity, Signer};
@@ -100,11 +100,10 @@ impl Gate {
             (false, false) => return Err(Refusal::Unauthenticated(Source::Unproven)),
         };
         let given = Given::read(&message)?;
-        let client = link.tuple.client;
         match self.nonces.judge(
             given.nonce,
             &settings.realm,
-            client,
+            Bearer::of(&link.tuple),
             now.unix,
             settings.nonce_lifetime,
         ) {

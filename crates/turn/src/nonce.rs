@@ -8,7 +8,13 @@
 //! ```text
 //!   [ obMatJos2 + 4 characters ]   when RFC 8489 features are offered
 //!   24 characters: base64 of  | seconds, 4 bytes | MAC, 14 bytes |
+//!   over a connection         | seconds, 4 bytes | port, 2 bytes | MAC, 12 bytes |
 //! ```
+//!
+//! A connection has proven its address by its handshake, and a data connection
+//! (RFC 6062 section 4.3) comes from another port than the control connection
+//! whose nonce it uses: there the nonce says for which port it was made, so that
+//! no two are alike, and serves every port of that address.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -21,11 +27,13 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use turn_credentials::UnixSeconds;
 
+use crate::link::FiveTuple;
+
 /// RFC 8489 section 9.2: what a nonce begins with when it carries features.
 const COOKIE: &str = "obMatJos2";
 const COOKIE_LEN: usize = 13;
-const MAC_LEN: usize = 14;
-const BODY_LEN: usize = 4 + MAC_LEN;
+const PROOF_LEN: usize = 14;
+const BODY_LEN: usize = 4 + PROOF_LEN;
 const TEXT_LEN: usize = BODY_LEN / 3 * 4;
 
 /// The process's nonce key: 32 random bytes, the same in every shard.
@@ -69,6 +77,20 @@ pub(crate) enum NonceVerdict {
     Foreign,
 }
 
+/// Whom a nonce is for, or who brings it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bearer {
+    pub(crate) client: SocketAddr,
+    /// It comes over TCP, TLS or DTLS.
+    pub(crate) is_connected: bool,
+}
+
+impl Bearer {
+    pub(crate) const fn of(tuple: &FiveTuple) -> Self {
+        Self { client: tuple.client, is_connected: tuple.transport.is_connection() }
+    }
+}
+
 /// Makes and judges nonces; one a shard, with the two keys in use at hand.
 #[derive(Debug)]
 pub(crate) struct Nonces {
@@ -86,7 +108,7 @@ impl Nonces {
         &mut self,
         features: Features,
         realm: &str,
-        client: SocketAddr,
+        bearer: Bearer,
         now: UnixSeconds,
     ) -> NonceText {
         let mut text = NonceText { bytes: [0; COOKIE_LEN + TEXT_LEN], len: 0 };
@@ -95,11 +117,11 @@ impl Nonces {
             text.append(COOKIE.as_bytes());
             text.append(&features.encode());
         }
-        let mac = self.mac(text.as_bytes(), realm, client, now.0);
+        let proof = self.proof(text.as_bytes(), realm, bearer, now.0);
         let mut body = [0; BODY_LEN];
         let (seconds, tail) = body.split_at_mut(4);
         seconds.copy_from_slice(&wire_seconds(now.0));
-        tail.copy_from_slice(&mac);
+        tail.copy_from_slice(&proof);
         let mut encoded = [0; TEXT_LEN];
         let written = STANDARD_NO_PAD.encode_slice(body, &mut encoded);
         debug_assert_eq!(written, Ok(TEXT_LEN), "18 bytes are 24 characters");
@@ -112,7 +134,7 @@ impl Nonces {
         &mut self,
         nonce: &str,
         realm: &str,
-        client: SocketAddr,
+        bearer: Bearer,
         now: UnixSeconds,
         lifetime: Duration,
     ) -> NonceVerdict {
@@ -126,7 +148,12 @@ impl Nonces {
         }
         let [a, b, c, d, given @ ..] = body;
         let issued = full_seconds(u32::from_be_bytes([a, b, c, d]), now.0);
-        let expected = self.mac(prefix.as_bytes(), realm, client, issued);
+        let [p0, p1, ..] = given;
+        let mut bearer = bearer;
+        if bearer.is_connected {
+            bearer.client.set_port(u16::from_be_bytes([p0, p1]));
+        }
+        let expected = self.proof(prefix.as_bytes(), realm, bearer, issued);
         // [A2, A6, A7, H26]
         if !bool::from(expected.ct_eq(&given)) {
             return NonceVerdict::Foreign;
@@ -142,15 +169,18 @@ impl Nonces {
         }
     }
 
-    fn mac(
+    /// What stands behind the seconds.
+    fn proof(
         &mut self,
         prefix: &[u8],
         realm: &str,
-        client: SocketAddr,
+        bearer: Bearer,
         seconds: u64,
-    ) -> [u8; MAC_LEN] {
+    ) -> [u8; PROOF_LEN] {
+        let Bearer { client, is_connected } = bearer;
+        let port = client.port().to_be_bytes();
         let mut mac = self.hour(seconds / 3_600).clone();
-        mac.update(&[u8::try_from(prefix.len()).unwrap_or(u8::MAX)]);
+        mac.update(&[u8::try_from(prefix.len()).unwrap_or(u8::MAX), u8::from(is_connected)]);
         mac.update(prefix);
         mac.update(&seconds.to_be_bytes());
         // [A2, H11] Bound to the source, so that nothing need be kept of it.
@@ -158,12 +188,13 @@ impl Nonces {
             IpAddr::V4(v4) => mac.update(&v4.octets()),
             IpAddr::V6(v6) => mac.update(&v6.octets()),
         }
-        mac.update(&client.port().to_be_bytes());
+        mac.update(&port);
         mac.update(realm.as_bytes());
         let full: [u8; 32] = mac.finalize().into_bytes().into();
-        let mut short = [0; MAC_LEN];
-        short.iter_mut().zip(full).for_each(|(to, from)| *to = from);
-        short
+        let shown = if is_connected { port.as_slice() } else { &[] };
+        let mut proof = [0; PROOF_LEN];
+        proof.iter_mut().zip(shown.iter().chain(&full)).for_each(|(to, from)| *to = *from);
+        proof
     }
 
     fn hour(&mut self, hour: u64) -> &Hmac<Sha256> {
@@ -250,8 +281,12 @@ mod tests {
     const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
     const LIFETIME: Duration = Duration::from_secs(600);
 
-    fn client() -> SocketAddr {
-        "192.0.2.7:40000".parse().expect("an address")
+    fn client() -> Bearer {
+        bearer("192.0.2.7:40000", false)
+    }
+
+    fn bearer(client: &str, is_connected: bool) -> Bearer {
+        Bearer { client: client.parse().expect("an address"), is_connected }
     }
 
     fn nonces() -> Nonces {
@@ -284,12 +319,32 @@ mod tests {
     fn a2_nonce_of_one_source_is_foreign_to_every_other() {
         let nonce = nonces().issue(Features::default(), "example.org", client(), NOW);
         for other in ["192.0.2.7:40001", "192.0.2.8:40000", "[2001:db8::1]:40000"] {
-            let other = other.parse().expect("an address");
+            let other = bearer(other, false);
             let verdict = nonces().judge(nonce.as_str(), "example.org", other, NOW, LIFETIME);
-            assert_eq!(verdict, NonceVerdict::Foreign, "{other}");
+            assert_eq!(verdict, NonceVerdict::Foreign, "{other:?}");
             let theirs = nonces().issue(Features::default(), "example.org", other, NOW);
             assert_ne!(theirs.as_str(), nonce.as_str());
         }
+    }
+
+    #[test]
+    fn a2_nonce_of_a_connection_is_for_its_host_and_no_two_ports_get_the_same() {
+        let issue = |bearer| nonces().issue(both(), "r", bearer, NOW);
+        let nonce = issue(bearer("192.0.2.7:40000", true));
+        let judge = |other| nonces().judge(nonce.as_str(), "r", other, NOW, LIFETIME);
+        for port in [40_000, 40_001, 1] {
+            let other = bearer(&format!("192.0.2.7:{port}"), true);
+            assert_eq!(judge(other), NonceVerdict::Fresh, "{port}");
+        }
+        assert_eq!(judge(bearer("192.0.2.8:40000", true)), NonceVerdict::Foreign);
+        assert_eq!(judge(client()), NonceVerdict::Foreign, "a datagram");
+        // "The server MUST NOT choose the same NONCE for two requests unless they have the same
+        // source IP address and port" (RFC 8489 section 9.2.4).
+        assert_ne!(issue(bearer("192.0.2.7:40001", true)).as_str(), nonce.as_str());
+        let datagram = issue(client());
+        let connected = bearer("192.0.2.7:40000", true);
+        let verdict = nonces().judge(datagram.as_str(), "r", connected, NOW, LIFETIME);
+        assert_eq!(verdict, NonceVerdict::Foreign);
     }
 
     #[test]

@@ -164,6 +164,8 @@ impl PeerConnections {
             self.by_link.remove(&link.id);
             self.tuples.remove(&link.tuple);
         }
+        let Self { connections, deadlines, .. } = self;
+        deadlines.prune(connections.len(), |due, id| is_due(connections, due, id));
         Some(connection)
     }
 
@@ -186,8 +188,7 @@ impl PeerConnections {
     /// Forgets one connection whose time is up.
     pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<(ConnectionId, PeerConnection)> {
         while let Some((due, id)) = self.deadlines.pop_due(now) {
-            // A deadline of an earlier state, or of one who had this id before, is stale.
-            if self.connections.get(&id).is_some_and(|connection| connection.until() == Some(due)) {
+            if is_due(&self.connections, due, id) {
                 return self.remove(id).map(|connection| (id, connection));
             }
         }
@@ -266,6 +267,15 @@ impl PeerConnections {
         let ids = self.by_relay.get(&relay).map_or(&[][..], Vec::as_slice);
         ids.iter().filter_map(|id| self.connections.get(id))
     }
+}
+
+/// Whether a deadline counts: one of an earlier state, or of one who had this id before, is stale.
+fn is_due(
+    connections: &HashMap<ConnectionId, PeerConnection, FixedState>,
+    due: Instant,
+    id: ConnectionId,
+) -> bool {
+    connections.get(&id).is_some_and(|connection| connection.until() == Some(due))
 }
 
 impl PeerConnection {
@@ -347,5 +357,29 @@ mod tests {
         assert_eq!(expired, kept);
         assert!(connections.pop_expired(start + PATIENCE).is_none());
         assert_eq!(connections.next_deadline(), None);
+    }
+
+    #[test]
+    fn connections_that_come_and_go_leave_no_deadlines_behind() {
+        let start = Instant::now();
+        let mut draw = 0_u32;
+        let mut random = Random::new(move |bytes| {
+            draw += 1;
+            bytes.iter_mut().zip(draw.to_be_bytes()).for_each(|(to, from)| *to = from);
+        });
+        let relay = RelayId::from_bits(0);
+        let mut connections = PeerConnections::new(1);
+        let mut accept = |connections: &mut PeerConnections, now| {
+            let id = connections.accepted(&mut random, SHARD, (relay, peer(1)), now);
+            id.expect("there is room")
+        };
+        let kept = accept(&mut connections, start);
+        for milli in 0..10_000 {
+            let id = accept(&mut connections, start + Duration::from_millis(milli));
+            connections.remove(id);
+        }
+        assert!(connections.deadlines.len() < 100, "{} deadlines", connections.deadlines.len());
+        let (expired, _) = connections.pop_expired(start + PATIENCE).expect("it was never bound");
+        assert_eq!(expired, kept);
     }
 }

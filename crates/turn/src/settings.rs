@@ -110,7 +110,7 @@ pub struct Limits {
     pub max_allocation_age: Option<Duration>,
     /// Connections from one IPv4 address or IPv6 /64; counted by the host.
     pub connections_per_source: Option<u32>,
-    /// Connections that have not brought a complete message yet; counted by the host.
+    /// Connections without an allocation; counted by the host.
     pub unauthenticated_connections: Option<u32>,
     /// Connections that are accepted; counted by the host.
     pub accepts: Option<Rate>,
@@ -125,6 +125,8 @@ impl Limits {
     pub const CHALLENGES_OF_PORT: (u32, u32) = (5, 10);
     /// Failed attempts of one user from one source: 10 a minute.
     pub const FAILED_ATTEMPTS: u32 = 10;
+    /// Connections that one user names from one source and that do not wait for them: 100 a minute.
+    pub const WRONG_CONNECTIONS: u32 = 100;
 }
 
 impl Default for Limits {

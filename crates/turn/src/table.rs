@@ -25,7 +25,7 @@ use crate::arena::Arena;
 use crate::counters::Counters;
 use crate::deadlines::Deadlines;
 use crate::id::{AllocationId, AllocationKey, ConnectionId, RelayId, ShardId};
-use crate::link::{FiveTuple, LinkId};
+use crate::link::{FiveTuple, Link, LinkId};
 use crate::notes::note_response;
 use crate::peer_connections::{PeerConnection, PeerConnections, State};
 use crate::port_map::Parity;
@@ -406,6 +406,17 @@ impl Allocations {
 
     pub(crate) fn relay(&self, id: RelayId) -> Option<&Relay> {
         self.relays.get(id)
+    }
+
+    /// From now on the client is reached where its request came from: the 5-tuple is the same,
+    /// but a proxy in front of it may have taken another port.
+    pub(crate) fn follow(&mut self, key: AllocationKey, link: &Link) {
+        // A connection is what its allocation hangs on, and is not exchanged.
+        if !link.tuple.transport.is_connection()
+            && let Some(allocation) = self.allocations.get_mut(key)
+        {
+            allocation.link.id = link.id;
+        }
     }
 
     /// A live relay and its allocation.

@@ -12,7 +12,7 @@ use turn_codec::attribute::{
 };
 use turn_codec::{AddressFamily, AttributeType, Method};
 use turn_credentials::{KeyAlgorithm, UnixSeconds, userhash};
-use turn_engine::{DropReason, PerUser, Report, Settings, TimeLimitedRules};
+use turn_engine::{DropReason, FiveTuple, PerUser, Report, Settings, TimeLimitedRules, Transport};
 use turn_testkit::{
     Answer, CHANNEL, Client, DENIED_PEER, Draft, OTHER_PEER, PEER, PEER6, START, Scheme, World,
     secs,
@@ -73,6 +73,25 @@ fn a2_nonce_of_one_source_is_worth_nothing_at_another() {
         assert!(nonces.insert(answer.nonce().unwrap().to_owned()), "a nonce issued twice");
     }
     assert_eq!(ann.sends(&request).code(), 200);
+}
+
+#[test]
+fn a2_nonce_of_a_connection_serves_the_same_host_from_any_port_and_no_other() {
+    let world = world();
+    let ann = world.client("ann").over(Transport::Tcp).challenged();
+    let request = ann.allocate_request().signed();
+    let from = |transport, client| {
+        let tuple = FiveTuple { transport, client, ..ann.tuple() };
+        world.from_tuple(tuple, &request).answer().code()
+    };
+    let here = ann.address();
+    let elsewhere = SocketAddr::from(([192, 0, 2, 200], here.port()));
+    assert_eq!(from(Transport::Tcp, elsewhere), 438);
+    // Over UDP an address is a transport address.
+    assert_eq!(from(Transport::Udp, here), 438);
+    // A data connection (RFC 6062) is challenged for nothing.
+    let beside = SocketAddr::new(here.ip(), here.port() + 1_000);
+    assert_eq!(from(Transport::Tls, beside), 200);
 }
 
 #[test]

@@ -271,6 +271,27 @@ fn x3_connection_id_serves_its_own_user_and_allocation_only() {
 }
 
 #[test]
+fn x3_connection_ids_cannot_be_guessed_by_one_who_has_the_same_credentials() {
+    let world = world();
+    let ann = world.tcp_client("ann").tcp_allocate();
+    let id = ann.connect(PEER);
+    let guesser = world.tcp_client("ann");
+    let codes = (1..=150).map(|guess| guesser.bind_connection_request(id ^ guess).code());
+    let codes: Vec<_> = codes.collect();
+    assert_eq!(codes.iter().filter(|code| **code == 400).count(), 100);
+    assert_eq!(codes.iter().filter(|code| **code == 403).count(), 50);
+    assert_eq!(guesser.bind_connection_request(id).code(), 403, "a right guess does not stand out");
+    // Whoever comes from elsewhere, and every other user, is not held up.
+    let elsewhere = world.client_at("ann", SocketAddr::from(([198, 18, 0, 9], 5_000)));
+    let bob = world.tcp_client("bob").tcp_allocate();
+    world.tcp_client("bob").bind_connection(bob.connect(OTHER_PEER));
+    elsewhere.over(Transport::Tcp).bind_connection(id);
+    // In time the guesser may try again.
+    world.advance(secs(1));
+    assert_eq!(guesser.bind_connection_request(id ^ 1).code(), 400);
+}
+
+#[test]
 fn x4_connection_that_nobody_binds_is_closed_after_30_seconds() {
     let world = world();
     let ann = world.tcp_client("ann").tcp_allocate().permit(PEER);
@@ -301,6 +322,15 @@ fn x4_slow_connect_leaves_the_client_its_whole_30_seconds_to_bind() {
     let id = world.release_completions().answer().connection().expect("an id");
     world.advance(secs(29));
     world.tcp_client("ann").bind_connection(id);
+    // And no more than that.
+    world.hold_completions();
+    ann.connect_request(OTHER_PEER).once().expect_silence();
+    world.advance(secs(25)).expect_silence();
+    world.release_completions().answer();
+    world.advance(secs(29));
+    assert_eq!(world.peer_connections().len(), 2);
+    world.advance(secs(1));
+    assert_eq!(only(&world), id);
 }
 
 #[test]
@@ -715,6 +745,16 @@ fn h22_connect_is_no_port_scanner() {
     assert_eq!(scan(1..200), 64);
     world.advance(secs(1));
     assert_eq!(scan(200..400), 10);
+}
+
+#[test]
+fn h22_peer_is_remembered_for_as_long_as_it_is_connected() {
+    let world = world().settings(|settings| settings.limits.peers_per_allocation = Some(1));
+    let ann = world.tcp_client("ann").tcp_allocate();
+    let id = ann.connect(PEER);
+    assert_eq!(ann.connect_request(OTHER_PEER).code(), 508);
+    world.close_peer(id);
+    assert_eq!(ann.connect_request(OTHER_PEER).code(), 200);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Who may connect, counted over the whole process: `connections_per_source`
-//! and `accepts`. Touched at accept and at the end of a connection only.
+//! and `accepts`. Touched at accept, at the end of a connection and at the hello
+//! of a DTLS client only.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,18 +10,23 @@ use std::time::{Duration, Instant};
 
 use turn_engine::{Limits, Rate};
 
-/// Shared by the accept tasks of all shards.
+/// Shared by all shards.
 #[derive(Debug)]
 pub(crate) struct Admission {
     started: Instant,
-    /// When the bucket of `accepts` is full again, in nanoseconds since the start.
-    accepts_full_at: AtomicU64,
+    accepts: Bucket,
+    /// The same rate for DTLS, so that neither takes the other's.
+    handshakes: Bucket,
     /// Open connections by source. The map hashes with a secret, and holds no
     /// more than there are connections.
     sources: Mutex<HashMap<u64, u32>>,
     /// Descriptors have run out before.
     was_exhausted: AtomicBool,
 }
+
+/// A token bucket: when it is full again, in nanoseconds since the start.
+#[derive(Debug, Default)]
+struct Bucket(AtomicU64);
 
 /// A connection's place among those of its source; given back when dropped.
 #[derive(Debug)]
@@ -33,7 +39,8 @@ impl Admission {
     pub(crate) fn new(started: Instant) -> Self {
         Self {
             started,
-            accepts_full_at: AtomicU64::new(0),
+            accepts: Bucket::default(),
+            handshakes: Bucket::default(),
             sources: Mutex::default(),
             was_exhausted: AtomicBool::new(false),
         }
@@ -42,25 +49,19 @@ impl Admission {
     /// Takes one unit of `accepts`, or says how long to wait for it.
     pub(crate) fn take_accept(&self, rate: Option<Rate>, now: Instant) -> Result<(), Duration> {
         let Some(rate) = rate else { return Ok(()) };
-        let price = nanos(rate.interval);
-        let span = nanos(rate.interval.saturating_mul(rate.burst.max(1)));
-        let now = nanos(now.saturating_duration_since(self.started));
-        let mut seen = self.accepts_full_at.load(Ordering::Relaxed);
-        loop {
-            let next = seen.max(now).saturating_add(price);
-            let over = next.saturating_sub(now.saturating_add(span));
-            if over > 0 {
-                return Err(Duration::from_nanos(over));
-            }
-            match self.accepts_full_at.compare_exchange_weak(
-                seen,
-                next,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return Ok(()),
-                Err(current) => seen = current,
-            }
+        self.accepts.take(rate, self.clock(now))
+    }
+
+    /// Whether a DTLS handshake may begin.
+    pub(crate) fn may_shake_hands(&self, rate: Option<Rate>, now: Instant) -> bool {
+        rate.is_none_or(|rate| self.handshakes.next(rate, self.clock(now)).is_ok())
+    }
+
+    /// A DTLS handshake has begun.
+    pub(crate) fn note_handshake(&self, rate: Option<Rate>, now: Instant) {
+        if let Some(rate) = rate {
+            // Of two shards at the last unit both have it.
+            let _ = self.handshakes.take(rate, self.clock(now));
         }
     }
 
@@ -94,6 +95,32 @@ impl Admission {
     /// A place that is not counted.
     pub(crate) fn unbound(self: &Arc<Self>) -> Permit {
         Permit { admission: Arc::clone(self), source: None }
+    }
+
+    fn clock(&self, now: Instant) -> u64 {
+        nanos(now.saturating_duration_since(self.started))
+    }
+}
+
+impl Bucket {
+    /// Takes one unit, or says how long to wait for it.
+    fn take(&self, rate: Rate, now: u64) -> Result<(), Duration> {
+        loop {
+            let (seen, next) = self.next(rate, now)?;
+            let relaxed = Ordering::Relaxed;
+            if self.0.compare_exchange_weak(seen, next, relaxed, relaxed).is_ok() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What the bucket holds, and what it would once one more is taken.
+    fn next(&self, rate: Rate, now: u64) -> Result<(u64, u64), Duration> {
+        let span = nanos(rate.interval.saturating_mul(rate.burst.max(1)));
+        let seen = self.0.load(Ordering::Relaxed);
+        let next = seen.max(now).saturating_add(nanos(rate.interval));
+        let over = next.saturating_sub(now.saturating_add(span));
+        if over > 0 { Err(Duration::from_nanos(over)) } else { Ok((seen, next)) }
     }
 }
 

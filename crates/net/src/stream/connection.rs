@@ -15,7 +15,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::ReadBuf;
-use tokio::task::yield_now;
 use turn_engine::{ConnectionId, ShardId};
 
 use crate::clock;
@@ -25,8 +24,11 @@ use crate::stream::frames::{Then, write_zero};
 use crate::stream::lane::Lane;
 use crate::stream::wire::Wire;
 
-/// Reads of one turn, so that no connection starves the others.
+/// Reads of one turn, or pieces of a read, so that no connection starves the others.
 const READS: usize = 4;
+
+/// Bytes read at once: what a turn may cost everybody else on the shard.
+const READ: usize = 32 * 1024;
 
 /// Bytes read at once from a client that never had an allocation: what it may
 /// leave with us while its replies wait.
@@ -80,7 +82,7 @@ impl Connection {
     pub(crate) async fn run(mut self) {
         let connection = loop {
             match poll_fn(|context| self.poll_turn(context)).await {
-                Turn::More => yield_now().await,
+                Turn::More => self.context.yield_busy().await,
                 Turn::End => break None,
                 Turn::Splice(connection) => break Some(connection),
                 // A connection that is sent on and on is none that a client of ours makes.
@@ -153,7 +155,7 @@ impl Connection {
         head.copy_from_slice(unread);
         let mut read = 0;
         if !std::mem::take(has_frames) {
-            let at_most = if lane.is_proven() { room.len() } else { READ_OF_STRANGER };
+            let at_most = if lane.is_proven() { READ } else { READ_OF_STRANGER };
             let mut buffer = ReadBuf::new(room.get_mut(..at_most).unwrap_or_default());
             match ready!(wire.poll_read(context, &mut buffer)) {
                 Ok(()) => read = buffer.filled().len(),
@@ -196,17 +198,10 @@ impl Connection {
                     Poll::Pending => true,
                 };
             }
-            let mut is_full = false;
-            lane.write(|slices| match wire.poll_write(context, slices) {
-                Poll::Ready(Ok(0)) => Err(write_zero()),
-                Poll::Ready(written) => written,
-                Poll::Pending => {
-                    is_full = true;
-                    Ok(0)
-                }
-            })?;
-            if is_full {
-                break true;
+            match lane.write(|queue| wire.poll_write_frames(context, queue)) {
+                Poll::Ready(Ok(0)) => return Err(write_zero()),
+                Poll::Ready(written) => drop(written?),
+                Poll::Pending => break true,
             }
         };
         // [H17]

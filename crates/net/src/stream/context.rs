@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
-use tokio::task::spawn_local;
-use turn_engine::{AddressRange, FiveTuple, Now, Report, Transport};
+use tokio::task::{spawn_local, yield_now};
+use turn_engine::{AddressRange, FiveTuple, Limits, Now, Report, Transport};
 
 use crate::clock;
 use crate::core::Core;
@@ -18,6 +18,7 @@ use crate::stream::connection::Connection;
 use crate::stream::lane::{Lane, Standing};
 use crate::stream::opening::{Opening, Spoken};
 use crate::stream::socket::{Socket, reset, tune};
+use crate::stream::turns::HandshakeTurns;
 
 /// Bytes that are read at once, for all connections of a shard; none of them
 /// has a buffer of its own while it is idle.
@@ -30,6 +31,7 @@ pub(crate) struct StreamContext {
     pub(crate) scratch: RefCell<Box<[u8]>>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) handshakes: HandshakeTurns,
     /// Shards of the process, which share `unauthenticated_connections`.
     pub(crate) shards: u32,
 }
@@ -50,7 +52,8 @@ impl StreamContext {
         shards: u32,
     ) -> Rc<Self> {
         let scratch = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
-        Rc::new(Self { core: Rc::clone(core), scratch, admission, tls, shards })
+        let handshakes = HandshakeTurns::new();
+        Rc::new(Self { core: Rc::clone(core), scratch, admission, tls, handshakes, shards })
     }
 
     /// Takes in a connection, or closes it for a limit's sake.
@@ -93,6 +96,13 @@ impl StreamContext {
         spawn_local(opening.run());
     }
 
+    /// Lets the others have their turn before a connection goes on that has more
+    /// to do at once.
+    pub(crate) async fn yield_busy(&self) {
+        self.core.borrow_mut().host.has_busy_streams = true;
+        yield_now().await;
+    }
+
     /// Runs a connection that has arrived from another shard.
     pub(crate) fn run(connection: Connection) {
         spawn_local(connection.run());
@@ -116,8 +126,7 @@ impl StreamContext {
         now: Now,
     ) -> Option<Rc<Lane>> {
         // [H15]
-        if let Some(cap) = host.engine.settings().limits.unauthenticated_connections {
-            let share = usize::try_from(cap.div_ceil(self.shards.max(1))).unwrap_or(usize::MAX);
+        if let Some(share) = self.share_of_strangers(&host.engine.settings().limits) {
             while host.streams.strangers() >= share {
                 host.meet_limit("unauthenticated_connections");
                 let oldest = host.streams.next_to_shed()?;
@@ -127,6 +136,13 @@ impl StreamContext {
             }
         }
         host.streams.insert(tuple, now.mono)
+    }
+
+    /// How many clients of each kind, on streams and with DTLS, a shard keeps that
+    /// have no allocation.
+    pub(crate) fn share_of_strangers(&self, limits: &Limits) -> Option<usize> {
+        let cap = limits.unauthenticated_connections?;
+        Some(usize::try_from(cap.div_ceil(self.shards.max(1))).unwrap_or(usize::MAX))
     }
 
     fn permit(&self, host: &mut Host, client: SocketAddr, is_proxied: bool) -> Option<Permit> {
@@ -147,6 +163,24 @@ impl Host {
             self.streams.proved(lane);
         }
         serves
+    }
+
+    /// Ends the older connections of a new one's 5-tuple: a port is used again
+    /// before its old connection was seen to end, as behind a proxy that closes
+    /// late. What is there belongs to whoever came first, and to nobody else.
+    pub(crate) fn end_predecessors(&mut self, now: Now, lane: &Lane) {
+        let tuple = lane.tuple();
+        if !self.engine.serves(now, &tuple) {
+            return;
+        }
+        let is_older = |other: &&Rc<Lane>| other.id() != lane.id() && other.tuple() == tuple;
+        let older: Vec<Rc<Lane>> = self.streams.iter().filter(is_older).cloned().collect();
+        for lane in older {
+            self.streams.close(&lane);
+            // Now, before the new one is served; told once more by its task, to no effect.
+            self.engine.link_closed(now, lane.id());
+        }
+        self.drain_actions(now);
     }
 
     /// A limit of ours has refused something: whoever logs hears of it once.

@@ -15,6 +15,10 @@ use crate::stream::lane::{Lane, Order};
 /// The longest frame of a client that never had an allocation.
 const LONGEST_OF_STRANGER: usize = 2_048;
 
+/// Frames served at once: four bytes are a whole one, and each may be a datagram
+/// to send.
+pub(crate) const FRAMES: usize = 128;
+
 /// How far some bytes were served, and why not further.
 #[derive(Debug)]
 pub(crate) struct Served {
@@ -28,7 +32,7 @@ pub(crate) struct Served {
 pub(crate) enum Then {
     /// Reads on: what is left is no whole frame.
     Read,
-    /// Serves the rest when its replies have left.
+    /// Serves the rest later: its replies have to leave, or it was enough at once.
     Wait,
     /// Ends: the framing is lost, or the host says so.
     End,
@@ -42,15 +46,17 @@ impl Host {
     /// Serves the whole frames at the start of `bytes`.
     pub(crate) fn serve_frames(&mut self, lane: &Lane, bytes: &[u8], now: Now) -> Served {
         let range = self.engine.settings().relay.channels;
-        let mut consumed = 0;
+        let (mut consumed, mut frames) = (0, 0);
         let then = loop {
             let rest = bytes.get(consumed..).unwrap_or_default();
             if rest.is_empty() {
                 break Then::Read;
             }
-            if lane.is_clogged() {
+            // [H15] Nobody else is served meanwhile.
+            if frames == FRAMES || lane.is_clogged() {
                 break Then::Wait;
             }
+            frames += 1;
             let (len, padded_len) = match next_frame_in(range, rest) {
                 Frame::Message { len } => (len, len),
                 Frame::ChannelData { len, padded_len } => (len, padded_len),

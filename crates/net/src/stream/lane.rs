@@ -4,13 +4,12 @@
 //! Everything here lives on one thread and is never borrowed across an await.
 
 use std::cell::{Cell, RefCell};
-use std::io::IoSlice;
 use std::task::{Context, Waker};
 use std::time::Instant;
 
 use turn_engine::{ConnectionId, FiveTuple, LinkId, ShardId};
 
-use crate::stream::send_queue::{MAX_SLICES, SendQueue};
+use crate::stream::send_queue::SendQueue;
 
 /// Replies that may wait for a client before it is read no further.
 const CONTROL_OF_PROVEN: usize = 16 * 1024;
@@ -128,15 +127,9 @@ impl Lane {
         }
     }
 
-    /// Lets `write` see what is to leave and say how much of it did.
-    pub(crate) fn write<E>(
-        &self,
-        write: impl FnOnce(&[IoSlice<'_>; MAX_SLICES]) -> Result<usize, E>,
-    ) -> Result<(), E> {
-        let mut queue = self.queue.borrow_mut();
-        let count = write(&queue.slices())?;
-        queue.consume(count);
-        Ok(())
+    /// Lets `write` take what is to leave.
+    pub(crate) fn write<R>(&self, write: impl FnOnce(&mut SendQueue) -> R) -> R {
+        write(&mut self.queue.borrow_mut())
     }
 
     /// Notes whether something waits for the kernel, and whether it has taken

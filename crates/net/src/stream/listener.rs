@@ -24,7 +24,8 @@ pub(crate) fn bind_stream(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn open(address: SocketAddr) -> io::Result<Socket> {
+/// A TCP socket of one family, not yet bound.
+pub(crate) fn open(address: SocketAddr) -> io::Result<Socket> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     if address.is_ipv6() {

@@ -25,6 +25,7 @@ mod send_queue;
 mod socket;
 mod splice;
 mod streams;
+mod turns;
 mod wire;
 
 pub use deadlines::Patience;

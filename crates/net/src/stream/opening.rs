@@ -67,6 +67,11 @@ impl Opening {
         };
         let transport = if is_secured { Transport::Tls } else { Transport::Tcp };
         self.lane.set_tuple(FiveTuple { transport, ..self.lane.tuple() });
+        {
+            let mut core = self.context.core.borrow_mut();
+            core.host.end_predecessors(clock::now(), &self.lane);
+            core.flush();
+        }
         let Self { context, lane, socket, permit, .. } = self;
         let wire = if is_secured {
             handshake(&context, &lane, socket).await?
@@ -106,16 +111,26 @@ async fn handshake(context: &StreamContext, lane: &Lane, socket: Socket) -> Opti
     let done = {
         // A handshake is large; it has gone before the connection is served.
         let mut accept = Box::pin(accept_tls(config, socket));
-        until_closed(lane, |task| accept.as_mut().poll(task)).await
+        let mut turn = None;
+        until_closed(lane, |task| {
+            let waiting = turn.get_or_insert_with(|| Box::pin(context.handshakes.next()));
+            let permit = ready!(waiting.as_mut().poll(task));
+            turn = None;
+            let step = accept.as_mut().poll(task);
+            drop(permit);
+            step
+        })
+        .await
     };
     let core = context.core.borrow();
-    let Some(Ok(stream)) = done else {
+    let Some(Ok(mut stream)) = done else {
         core.host.counters.tls_handshake_errors.add(1);
         return None;
     };
     core.host.counters.tls_handshakes.add(1);
     lane.set_standing(Standing::Silent);
     lane.touch(clock::now().mono);
+    stream.get_mut().0.limit_reading(None);
     Some(Wire::Tls(Box::new(stream)))
 }
 

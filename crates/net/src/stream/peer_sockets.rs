@@ -19,13 +19,14 @@ use crate::host::Host;
 use crate::stream::accept::Pause;
 use crate::stream::context::StreamContext;
 use crate::stream::lane::Lane;
+use crate::stream::listener::open;
 use crate::stream::socket::{reset, tune_peer};
 
 /// Connections that may wait for a relay to accept them.
 const BACKLOG: u32 = 64;
 
 /// Bytes of a peer that the kernel keeps while nobody reads them.
-const RECEIVE_BUFFER: u32 = 256 * 1024;
+const RECEIVE_BUFFER: usize = 256 * 1024;
 
 /// The TCP side of a shard's relays.
 #[derive(Debug, Default)]
@@ -76,7 +77,7 @@ impl Host {
     /// Listens where peers of a TCP allocation connect to.
     pub(crate) fn listen_for_peers(&mut self, relay: RelayId, bind: SocketAddr) -> io::Result<()> {
         let home = self.home.upgrade().ok_or(io::ErrorKind::NotConnected)?;
-        let listener = peer_socket(bind)?.listen(BACKLOG)?;
+        let listener = listening_socket(bind)?.listen(BACKLOG)?;
         let task = spawn_local(accept_peers(home, relay, listener));
         self.peers.listeners.insert(relay, task.abort_handle());
         Ok(())
@@ -154,7 +155,7 @@ async fn connect(
 }
 
 async fn dial(bind: SocketAddr, peer: SocketAddr) -> io::Result<TcpStream> {
-    let stream = peer_socket(bind)?.connect(peer).await?;
+    let stream = connecting_socket(bind)?.connect(peer).await?;
     tune_peer(&stream);
     Ok(stream)
 }
@@ -176,16 +177,30 @@ async fn accept_peers(home: Rc<StreamContext>, relay: RelayId, listener: TcpList
     }
 }
 
-/// A socket at a relayed transport address, which the listener of the relay and
-/// all connections from there share.
-fn peer_socket(bind: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if bind.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
+/// A socket that listens at a relayed transport address. It fails where anybody listens already,
+/// one of our own listeners too, whose clients it would get otherwise `[H6]`.
+fn listening_socket(bind: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = peer_socket(bind)?;
+    // [H6] The kernel lets two listen at one port only if both have said so before they are bound.
+    socket.bind(bind)?;
+    // Connections leave from here.
     socket.set_reuseport(true)?;
-    // [X7] Fixed, so that it does not grow under a peer that nobody reads yet.
-    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    Ok(socket)
+}
+
+/// A socket for a connection from a relayed transport address, beside the one that listens there.
+fn connecting_socket(bind: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = peer_socket(bind)?;
+    socket.set_reuseport(true)?;
     socket.bind(bind)?;
     Ok(socket)
+}
+
+fn peer_socket(bind: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = open(bind)?;
+    // [X7] Fixed, so that it does not grow under a peer that nobody reads yet.
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    Ok(TcpSocket::from_std_stream(socket.into()))
 }
 
 #[expect(
@@ -196,5 +211,44 @@ fn failure(error: &io::Error) -> ConnectFailed {
     match error.kind() {
         io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => ConnectFailed::AddressInUse,
         _ => ConnectFailed::Refused,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+mod tests {
+    use super::*;
+    use crate::stream::listener::bind_stream;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn h6_relay_does_not_listen_where_another_listens() {
+        let ours = bind_stream("127.0.0.1:0".parse().unwrap()).unwrap();
+        let taken = |at| listening_socket(at).unwrap_err().kind();
+        assert_eq!(taken(ours.local_addr().unwrap()), io::ErrorKind::AddrInUse);
+        let relay = listening_socket("127.0.0.1:0".parse().unwrap()).unwrap();
+        let relay = relay.listen(BACKLOG).unwrap();
+        assert_eq!(taken(relay.local_addr().unwrap()), io::ErrorKind::AddrInUse);
+        // A wildcard is everywhere.
+        let wildcard = bind_stream("0.0.0.0:0".parse().unwrap()).unwrap();
+        let port = wildcard.local_addr().unwrap().port();
+        assert_eq!(taken(SocketAddr::from(([127, 0, 0, 1], port))), io::ErrorKind::AddrInUse);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn relay_connects_from_where_it_listens_and_its_port_is_free_again_at_once() {
+        let relay = listening_socket("127.0.0.1:0".parse().unwrap()).unwrap();
+        let relay = relay.listen(BACKLOG).unwrap();
+        let at = relay.local_addr().unwrap();
+        let peers = [(); 2].map(|()| bind_stream("127.0.0.1:0".parse().unwrap()).unwrap());
+        let mut open = Vec::new();
+        for peer in &peers {
+            open.push(dial(at, peer.local_addr().unwrap()).await.unwrap());
+            assert_eq!(open.last().unwrap().local_addr().unwrap(), at);
+        }
+        // It still accepts, and what it has had open does not hold the port.
+        let (_caller, accepted) = tokio::join!(TcpStream::connect(at), relay.accept());
+        let _accepted = accepted.unwrap();
+        drop(relay);
+        listening_socket(at).unwrap().listen(BACKLOG).unwrap();
     }
 }

@@ -92,6 +92,15 @@ impl SendQueue {
         }
     }
 
+    /// The frame that leaves next, or the rest of one that has begun to: its
+    /// bytes lie in two pieces.
+    pub(crate) fn front(&self) -> Option<[&[u8]; 2]> {
+        match self.begun.get(self.begun_at..) {
+            Some(begun) if !begun.is_empty() => Some([begun, &[]]),
+            Some(_) | None => self.control.front().or_else(|| self.data.front()),
+        }
+    }
+
     /// What is to leave next, in order.
     pub(crate) fn slices(&self) -> [IoSlice<'_>; MAX_SLICES] {
         let begun = self.begun.get(self.begun_at..).unwrap_or_default();
@@ -135,6 +144,13 @@ impl Frames {
         self.lens.push_back(len);
     }
 
+    fn front(&self) -> Option<[&[u8]; 2]> {
+        let len = *self.lens.front()?;
+        let (first, second) = self.bytes.as_slices();
+        let of_first = first.get(..len.min(first.len()))?;
+        Some([of_first, second.get(..len - of_first.len())?])
+    }
+
     fn drop_oldest(&mut self) -> bool {
         let Some(len) = self.lens.pop_front() else { return false };
         self.bytes.drain(..len.min(self.bytes.len()));
@@ -157,6 +173,7 @@ impl Frames {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 mod tests {
     use super::*;
 
@@ -247,6 +264,31 @@ mod tests {
             }
             assert_eq!(left, all);
         }
+    }
+
+    #[test]
+    fn frames_come_out_one_by_one_wherever_they_lie() {
+        let mut queue = SendQueue::default();
+        let mut next = 0_u8;
+        for round in 0..50_u8 {
+            // Pushed and taken by turns, so that frames wrap around the end of the ring.
+            for frame in 0..7 {
+                queue.push_data(&[round], &[frame; 299], 0, 4_000);
+            }
+            queue.push_control(&[round; 20]);
+            assert_eq!(queue.front().unwrap().concat(), [round; 20]);
+            queue.consume(20);
+            for _ in 0..7 {
+                let frame = queue.front().unwrap().concat();
+                assert_eq!((frame.len(), frame.last()), (300, Some(&(next % 7))));
+                queue.consume(100);
+                assert_eq!(queue.front().unwrap().concat(), frame.get(100..).unwrap());
+                queue.consume(200);
+                next += 1;
+            }
+            next = 0;
+        }
+        assert_eq!(queue.front(), None);
     }
 
     fn contents(queue: &SendQueue) -> Vec<u8> {

@@ -5,7 +5,7 @@
 use std::io::{self, IoSlice};
 use std::net;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -29,11 +29,18 @@ pub(crate) struct Socket {
     stream: Option<TcpStream>,
     /// Bytes that the kernel has taken, to see progress by.
     taken: u64,
+    /// Bytes that may still be read, where they are counted.
+    readable: Option<usize>,
 }
 
 impl Socket {
     pub(crate) const fn new(stream: TcpStream) -> Self {
-        Self { stream: Some(stream), taken: 0 }
+        Self { stream: Some(stream), taken: 0, readable: None }
+    }
+
+    /// From now on reading more than `limit` bytes is an error; `None` lifts that.
+    pub(crate) const fn limit_reading(&mut self, limit: Option<usize>) {
+        self.readable = limit;
     }
 
     /// Takes the socket out of this runtime.
@@ -114,7 +121,13 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.stream()?.poll_read(context, buffer)
+        let known = buffer.filled().len();
+        ready!(self.stream()?.poll_read(context, buffer))?;
+        if let Some(readable) = self.readable {
+            let left = readable.checked_sub(buffer.filled().len() - known);
+            self.readable = Some(left.ok_or(io::ErrorKind::InvalidData)?);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -6,7 +6,7 @@
 //! end of both, after what had been read has been delivered `[X8]`.
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -127,7 +127,7 @@ impl Splice {
         let is_orderly = loop {
             match poll_fn(|context| self.poll_turn(context)).await {
                 Some(is_orderly) => break is_orderly,
-                None => yield_now().await,
+                None => self.context.yield_busy().await,
             }
         };
         self.context.peer_ended(self.connection);
@@ -300,7 +300,7 @@ impl Leg {
     fn poll_drain(&mut self, task: &mut Context<'_>, to: &mut Wire) -> Poll<io::Result<()>> {
         while self.admitted > 0 {
             let bytes = self.bytes.get(self.taken..self.taken + self.admitted).unwrap_or_default();
-            match to.poll_write(task, &[IoSlice::new(bytes)]) {
+            match to.poll_write(task, bytes) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(count)) => {

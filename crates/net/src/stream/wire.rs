@@ -1,9 +1,9 @@
 //! Plain TCP or TLS, as one thing to read from and write to.
 //!
-//! At most one TLS record is encrypted ahead of the kernel: what is encrypted
+//! At most one TLS record's worth is encrypted ahead of the kernel: what is encrypted
 //! can no longer be dropped `[H17]`.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,11 +13,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{Accept, TlsAcceptor};
 
-use crate::stream::send_queue::MAX_SLICES;
+use crate::stream::send_queue::SendQueue;
 use crate::stream::socket::Socket;
 
 /// The plaintext of one TLS record (RFC 8446 section 5.1).
 const RECORD: usize = 16 * 1024;
+
+/// What a record adds to its plaintext, at most (header, nonce, type, tag).
+const OVERHEAD: usize = 5 + 8 + 1 + 16;
 
 /// A connection with a client.
 #[derive(Debug)]
@@ -26,8 +29,14 @@ pub(crate) enum Wire {
     Tls(Box<TlsStream<Socket>>),
 }
 
+/// What a client may send until its handshake is done. The library would hold a
+/// ClientHello of 64 KiB; with a post-quantum key and a ticket they have some four.
+const HANDSHAKE: usize = 16 * 1024;
+
 /// Starts the server's side of a TLS handshake.
-pub(crate) fn accept_tls(config: &Arc<ServerConfig>, socket: Socket) -> Accept<Socket> {
+pub(crate) fn accept_tls(config: &Arc<ServerConfig>, mut socket: Socket) -> Accept<Socket> {
+    // [H15]
+    socket.limit_reading(Some(HANDSHAKE));
     TlsAcceptor::from(Arc::clone(config))
         .accept_with(socket, |session| session.set_buffer_limit(Some(RECORD)))
 }
@@ -45,20 +54,58 @@ impl Wire {
         }
     }
 
-    /// Writes some of what the slices hold, which must not be empty.
+    /// Writes some of what waits in a queue, which must not be empty; gives the
+    /// number of bytes taken out of it.
+    ///
+    /// One frame is one TLS record, since there are clients that take one for the
+    /// other; the records leave together.
+    pub(crate) fn poll_write_frames(
+        &mut self,
+        context: &mut Context<'_>,
+        queue: &mut SendQueue,
+    ) -> Poll<io::Result<usize>> {
+        let stream = match self {
+            Self::Plain(socket) => {
+                let count = ready!(Pin::new(socket).poll_write_vectored(context, &queue.slices()))?;
+                queue.consume(count);
+                return Poll::Ready(Ok(count));
+            }
+            Self::Tls(stream) => stream.as_mut(),
+        };
+        // [H17] What was encrypted before has left.
+        ready!(Pin::new(&mut *stream).poll_flush(context))?;
+        let (_, session) = stream.get_mut();
+        let (mut taken, mut room) = (0, RECORD);
+        while let Some(frame) = queue.front() {
+            let cost = frame.iter().map(|part| part.len()).sum::<usize>() + OVERHEAD;
+            if taken > 0 && cost > room {
+                break;
+            }
+            let count = session.writer().write_vectored(&frame.map(IoSlice::new))?;
+            if count == 0 {
+                break;
+            }
+            queue.consume(count);
+            taken += count;
+            room = room.saturating_sub(cost);
+        }
+        Poll::Ready(Ok(taken))
+    }
+
+    /// Writes some of these raw bytes, of which there must be some.
     pub(crate) fn poll_write(
         &mut self,
         context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
+        bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(context, slices),
+            Self::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
             Self::Tls(stream) => {
                 let mut stream = Pin::new(stream.as_mut());
                 // [H17] The record before this one has left.
                 ready!(stream.as_mut().poll_flush(context))?;
-                let (record, count) = first_record(slices);
-                stream.poll_write_vectored(context, record.get(..count).unwrap_or_default())
+                let record = bytes.get(..RECORD).unwrap_or(bytes);
+                stream.poll_write(context, record)
             }
         }
     }
@@ -93,20 +140,4 @@ impl Wire {
             Self::Tls(stream) => stream.get_ref().0.taken(),
         }
     }
-}
-
-/// The slices cut off after one record's plaintext, and how many there are.
-fn first_record<'s>(slices: &'s [IoSlice<'_>]) -> ([IoSlice<'s>; MAX_SLICES], usize) {
-    let mut record = [IoSlice::new(&[]); MAX_SLICES];
-    let (mut room, mut count) = (RECORD, 0);
-    for (to, from) in record.iter_mut().zip(slices.iter().filter(|slice| !slice.is_empty())) {
-        let cut = from.get(..room.min(from.len())).unwrap_or_default();
-        *to = IoSlice::new(cut);
-        count += 1;
-        room -= cut.len();
-        if room == 0 {
-            break;
-        }
-    }
-    (record, count)
 }

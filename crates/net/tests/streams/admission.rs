@@ -1,13 +1,14 @@
 //! Slow and many clients.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use turn_codec::Method;
 use turn_engine::{Limits, Rate};
 use turn_net::Patience;
 
-use crate::client::{Client, dial, request};
+use crate::client::{Client, channel_data, dial, request};
 use crate::server::{BRISK, Server, Setup};
 
 #[test]
@@ -94,6 +95,36 @@ fn h15_thousands_of_dripping_connections_delay_nobody() {
     assert!(server.tcp().binds());
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     server.wait_for("connections_shed", 150);
+}
+
+#[test]
+fn h15_flood_of_empty_frames_holds_nobody_up() {
+    let server = Setup::default().start();
+    let mut client = server.tcp();
+    client.allocate();
+    // Each is four bytes, and a datagram to send.
+    client.bind_channel(UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let flood = channel_data(b"").repeat(64 * 1_024);
+    let bystander = UdpSocket::bind("127.0.0.1:0").unwrap();
+    bystander.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let (mut waits, is_over) = (Vec::new(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                client.send(&flood);
+            }
+        });
+        server.wait_for("stream_frames", 10_000);
+        for id in 0..20 {
+            let asked = Instant::now();
+            bystander.send_to(&request(Method::BINDING, id, &[]), server.address).unwrap();
+            bystander.recv(&mut [0; 200]).unwrap();
+            waits.push(asked.elapsed());
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    waits.sort();
+    assert!(waits[10] < Duration::from_millis(20), "{waits:?}");
 }
 
 #[test]

@@ -12,6 +12,7 @@
 mod admission;
 mod back_pressure;
 mod client;
+mod dtls;
 mod framing;
 mod hand_over;
 mod peer_connections;

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, UdpSocket};
 use std::time::Duration;
 
-use turn_codec::attribute::{Lifetime, RequestedTransport, XorMappedAddress};
+use turn_codec::attribute::{
+    Lifetime, RequestedTransport, XorMappedAddress, XorPeerAddress, XorRelayedAddress,
+};
 use turn_codec::{Message, Method};
 use turn_engine::Limits;
 use turn_net::Patience;
@@ -87,6 +89,48 @@ fn h31_datagrams_of_an_upstream_name_their_client() {
     let datagram = [&header(0x12, 1)[..], &request(Method::BINDING, 7, &[])].concat();
     stranger.send_to(&datagram, server.address).unwrap();
     assert!(stranger.recv(&mut buffer).is_err());
+}
+
+#[test]
+fn client_is_followed_when_its_proxy_takes_another_port() {
+    let server = behind("127.0.0.1").start();
+    let header =
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0C\xC0\0\x02\x09\xC6\x33\x64\x01\xDC\x04\x01\xBB";
+    let ask = |proxy: &UdpSocket, message: &[u8]| {
+        proxy.send_to(&[&header[..], message].concat(), server.address).unwrap();
+        let mut buffer = [0; 200];
+        let len = proxy.recv(&mut buffer).unwrap();
+        buffer[..len].to_vec()
+    };
+    let [before, after, peer] = [(); 3].map(|()| {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket
+    });
+    let lifetime = Lifetime(600);
+    let answer =
+        ask(&before, &request(Method::ALLOCATE, 1, &[&RequestedTransport::UDP, &lifetime]));
+    let relayed = Message::parse(&answer).unwrap().get::<XorRelayedAddress>().unwrap().unwrap().0;
+    let permitted = XorPeerAddress(peer.local_addr().unwrap());
+    assert!(is_success(&ask(&after, &request(Method::CREATE_PERMISSION, 2, &[&permitted]))));
+    peer.send_to(b"for the client", relayed).unwrap();
+    let mut buffer = [0; 200];
+    let len = after.recv(&mut buffer).unwrap();
+    assert!(buffer[..len].windows(14).any(|window| window == b"for the client"));
+}
+
+#[test]
+fn allocation_of_a_connection_is_not_that_of_the_next_one_with_its_addresses() {
+    let server = behind("127.0.0.1").start();
+    let (mut first, mut second) = (server.tcp(), server.tcp());
+    first.send(V1);
+    first.allocate();
+    // The proxy has not closed the first one yet.
+    second.send(V1);
+    second.allocate();
+    assert_eq!(first.receive(), None);
+    assert!(second.binds());
+    assert_eq!(server.allocations(), 1);
 }
 
 #[test]

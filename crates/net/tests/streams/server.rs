@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
+use turn_dtls::DtlsIdentity;
 use turn_engine::{
     AddressRange, Limits, PeerPolicy, RelayAddress, RelaySettings, Report, Settings, ShardId,
     Transport,
@@ -55,7 +56,7 @@ impl Default for Setup {
 impl Setup {
     pub(crate) fn start(self) -> Server {
         let localhost = Ipv4Addr::LOCALHOST.into();
-        let (tls, trust) = certificate();
+        let (tls, trust, dtls) = certificate();
         let settings = Settings {
             anonymous: true,
             relay: RelaySettings {
@@ -83,7 +84,7 @@ impl Setup {
             settings,
             observer: Arc::new(Silent),
             tls: Some(tls),
-            dtls: None,
+            dtls: Some(dtls),
             patience: self.patience,
         })
         .unwrap();
@@ -141,14 +142,15 @@ impl Drop for Server {
 }
 
 /// A certificate for both sides.
-fn certificate() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+fn certificate() -> (Arc<ServerConfig>, Arc<ClientConfig>, Arc<DtlsIdentity>) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let chain = vec![made.cert.der().clone()];
+    let identity = DtlsIdentity::new(&chain, &key).unwrap();
     let server =
         ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
     let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    (Arc::new(server), Arc::new(client))
+    (Arc::new(server), Arc::new(client), Arc::new(identity))
 }

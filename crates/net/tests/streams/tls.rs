@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::UdpSocket;
+use std::time::Instant;
 
 use turn_engine::Transport;
 use turn_net::Patience;
@@ -51,6 +52,26 @@ fn server_says_goodbye_with_close_notify() {
     client.send(&[0xFF; 4]);
     // Without close_notify, this would be an error.
     assert_eq!(client.stream.read(&mut [0; 16]).unwrap(), 0);
+}
+
+#[test]
+fn h15_endless_client_hello_is_not_held() {
+    let server = Setup::default().start();
+    let started = Instant::now();
+    let mut client = Client::new(dial(server.address));
+    // A ClientHello of 60 KB, in records of 4.
+    let mut record = vec![0; 5 + 4_096];
+    record[..5].copy_from_slice(&[22, 3, 1, 0x10, 0]);
+    let mut first = record.clone();
+    first[5..9].copy_from_slice(&[1, 0, 0xEA, 0x60]);
+    client.send(&first);
+    (0..3).for_each(|_| client.send(&record));
+    // Closed with something unread, this may be an error here.
+    let _ = client.stream.write_all(&record);
+    client.read_to_end();
+    server.wait_for("tls_handshake_errors", 1);
+    assert!(started.elapsed() < Patience::default().handshake / 2);
+    assert!(server.tls().binds());
 }
 
 #[test]
