@@ -1,12 +1,12 @@
 //! A TURN server as a process on a core of its own: ours, or coturn's.
 //!
-//! Both listen on loopback over UDP, with one thread for packets, long-term
-//! credentials, no TLS and no log, and let clients reach loopback peers.
+//! Both listen on loopback on one port over UDP, TCP and TLS, with one thread for packets, long-term
+//! credentials, the same certificate and a log in a file, and let clients reach loopback peers.
 
 use std::{
     fs::{self, File},
     io,
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -17,20 +17,31 @@ use anyhow::{Context, bail};
 use tempfile::TempDir;
 use turn_client::{Client, Schedule};
 
-use crate::pinned;
+use crate::{Credentials, OurConfig, pinned};
 
-/// Whose server.
+/// A server that can be started again and again.
 #[derive(Clone, Debug)]
-pub enum Contestant {
-    /// This project's, by the path of its binary.
-    Ours(PathBuf),
-    /// coturn, by the path of its binary.
-    Coturn(PathBuf),
+pub struct Contestant {
+    /// Whose it is, and how it runs.
+    pub kind: Kind,
+    /// Its program.
+    pub binary: PathBuf,
 }
 
-/// The one user of both servers.
-#[derive(Clone, Copy, Debug)]
-pub struct Credentials;
+/// Whose server, and how it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// This project's, with the default configuration.
+    Ours,
+    /// The same with `latency_budget = "off"`.
+    OursWithoutNap,
+    /// The same as `Ours` with two shards, which share the core.
+    OursTwoShards,
+    /// coturn.
+    Coturn,
+    /// coturn 4.17 with one relay socket for all allocations and with GSO.
+    CoturnMux,
+}
 
 /// A server that answers; dropped, it is stopped.
 #[derive(Debug)]
@@ -44,119 +55,106 @@ pub struct Running {
 /// How long a server may take until it answers; coturn 4.17 needs two seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Beyond so many allocations from one address, limits of ours are in the way.
-const WITHIN_LIMITS: usize = 1_000;
+/// What the server says.
+const OUTPUT: &str = "output";
 
-impl Credentials {
-    /// The user name.
-    pub const USERNAME: &str = "bench";
-    /// The password.
-    pub const PASSWORD: &str = "password";
-    /// The realm.
-    pub const REALM: &str = "bench.example";
-
-    /// As a client takes them.
-    pub fn of_client() -> turn_client::Credentials {
-        turn_client::Credentials::password(Self::USERNAME, Self::PASSWORD)
-    }
-}
-
-/// The configuration of our server. Up to 1,000 allocations every limit has its
-/// default; beyond, the two that count one address are off.
-pub fn our_config(address: SocketAddr, allocations: usize) -> String {
-    let (name, password) = (Credentials::USERNAME, Credentials::PASSWORD);
-    let mut text = format!(
-        "realm = \"{}\"\nshards = 1\n\n[[listen]]\naddress = \"{address}\"\ntransports = \
-         [\"udp\"]\n\n[relay]\naddresses = [\"{}\"]\n\n[auth]\nusers = {{ {name} = \
-         \"{password}\" }}\n\n[lab]\nloopback_peers = true\n\n[log]\nlevel = \"warn\"\n",
-        Credentials::REALM,
-        address.ip(),
-    );
-    if allocations > WITHIN_LIMITS {
-        text.push_str("\n[limits]\nallocations_per_source = \"off\"\nchallenges = \"off\"\n");
-    }
-    text
-}
-
-/// An address on loopback that nothing is bound to at this moment.
+/// A port on loopback that nothing is bound to at this moment, neither over UDP nor over TCP.
 ///
 /// # Errors
 /// There is none.
 pub fn free_address() -> io::Result<SocketAddr> {
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+    let mut tries = 0;
+    loop {
+        let address = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        match TcpListener::bind(address) {
+            Ok(_) => return Ok(address),
+            Err(error) if tries == 100 => return Err(error),
+            Err(_) => tries += 1,
+        }
+    }
 }
 
-impl Contestant {
+impl Kind {
     /// One word.
-    pub const fn name(&self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::Ours(_) => "ours",
-            Self::Coturn(_) => "coturn",
+            Self::Ours => "ours",
+            Self::OursWithoutNap => "ours-no-nap",
+            Self::OursTwoShards => "ours-2",
+            Self::Coturn => "coturn",
+            Self::CoturnMux => "coturn-mux",
         }
     }
 
-    /// How it is started at an address, for so many allocations, with its
-    /// configuration in a directory.
-    fn command(
-        &self,
-        core: u32,
-        address: SocketAddr,
-        allocations: usize,
-        directory: &Path,
-    ) -> anyhow::Result<Command> {
+    fn our_config(self, address: SocketAddr) -> Option<OurConfig> {
+        let ours = OurConfig { tls: true, ..OurConfig::at(address) };
         match self {
-            Self::Ours(binary) => {
-                let config = directory.join("turnserver.toml");
-                fs::write(&config, our_config(address, allocations))?;
-                let mut command = pinned(core, binary);
-                command.arg("--config").arg(config);
-                Ok(command)
-            }
-            Self::Coturn(binary) => {
-                let mut command = pinned(core, binary);
-                let (ip, port) = (address.ip().to_string(), address.port().to_string());
-                command.args(["-n", "-L", &ip, "-E", &ip, "-p", &port, "--lt-cred-mech", "-u"]);
-                command.arg(format!("{}:{}", Credentials::USERNAME, Credentials::PASSWORD));
-                command.args(["-r", Credentials::REALM, "--allow-loopback-peers"]);
-                command.args(["--relay-threads", "1", "--no-tls", "--no-dtls", "--no-cli"]);
-                command.args(["--log-file", "/dev/null", "--pidfile"]);
-                command.arg(directory.join("pid"));
-                Ok(command)
-            }
+            Self::Ours => Some(ours),
+            Self::OursWithoutNap => Some(OurConfig { naps: false, ..ours }),
+            Self::OursTwoShards => Some(OurConfig { shards: Some(2), ..ours }),
+            Self::Coturn | Self::CoturnMux => None,
         }
+    }
+}
+
+impl Contestant {
+    /// How it is started at an address, with its configuration in a directory.
+    fn command(&self, core: u32, address: SocketAddr, directory: &Path) -> anyhow::Result<Command> {
+        let mut command = pinned(core, &self.binary);
+        if let Some(config) = self.kind.our_config(address) {
+            let path = directory.join("turnserver.toml");
+            fs::write(&path, config.to_toml())?;
+            command.arg("--config").arg(path);
+            return Ok(command);
+        }
+        let (ip, port) = (address.ip().to_string(), address.port().to_string());
+        command.args(["-n", "-L", &ip, "-E", &ip, "-p", &port, "--lt-cred-mech", "-u"]);
+        command.arg(format!("{}:{}", Credentials::USERNAME, Credentials::PASSWORD));
+        command.args(["-r", Credentials::REALM, "--allow-loopback-peers"]);
+        command.args(["--relay-threads", "1", "--no-dtls"]);
+        command.args(["--tls-listening-port", &free_address()?.port().to_string()]);
+        command.arg("--cert").arg(directory.join(OurConfig::CERTIFICATE));
+        command.arg("--pkey").arg(directory.join(OurConfig::KEY));
+        command.arg("--log-file").arg(directory.join("log"));
+        command.args(["--simple-log", "--pidfile"]).arg(directory.join("pid"));
+        match self.kind {
+            Kind::CoturnMux => command.args(["--multiplex-peer", "--udp-gso"]),
+            // Off by default in later versions.
+            Kind::Coturn => command.arg("--no-cli"),
+            Kind::Ours | Kind::OursWithoutNap | Kind::OursTwoShards => &mut command,
+        };
+        Ok(command)
     }
 
     /// What decides about the comparison, to be printed with its result.
     ///
     /// # Errors
-    /// No temporary directory.
-    pub fn describe(&self, core: u32, allocations: usize) -> anyhow::Result<String> {
+    /// No free port.
+    pub fn describe(&self, core: u32) -> anyhow::Result<String> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 3478));
-        match self {
-            Self::Ours(_) => Ok(our_config(address, allocations)),
-            Self::Coturn(_) => {
-                let command = self.command(core, address, allocations, Path::new("/tmp"))?;
-                let words = command.get_args().map(|word| word.to_string_lossy());
-                Ok(words.skip(3).collect::<Vec<_>>().join(" "))
-            }
+        if let Some(config) = self.kind.our_config(address) {
+            return Ok(config.to_toml());
         }
+        let command = self.command(core, address, Path::new("."))?;
+        let words = command.get_args().map(|word| word.to_string_lossy());
+        Ok(words.skip(3).collect::<Vec<_>>().join(" "))
     }
 
     /// Starts it on a core and waits until it answers.
     ///
     /// # Errors
     /// It does not start, ends, or does not answer in time; with what it said.
-    pub fn start(&self, core: u32, allocations: usize) -> anyhow::Result<Running> {
-        let (Self::Ours(binary) | Self::Coturn(binary)) = self;
-        anyhow::ensure!(binary.is_file(), "{} is not there", binary.display());
+    pub fn start(&self, core: u32) -> anyhow::Result<Running> {
+        anyhow::ensure!(self.binary.is_file(), "{} is not there", self.binary.display());
         let directory = TempDir::new()?;
+        write_certificate(directory.path())?;
         let address = free_address()?;
-        let output = File::create(directory.path().join("output"))?;
+        let output = File::create(directory.path().join(OUTPUT))?;
         let child = self
-            .command(core, address, allocations, directory.path())?
+            .command(core, address, directory.path())?
             .current_dir(directory.path())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
             .context("cannot start taskset")?;
@@ -177,6 +175,11 @@ impl Running {
         self.child.id()
     }
 
+    /// What it has said so far.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.directory.path().join(OUTPUT)).unwrap_or_default()
+    }
+
     fn wait_for_an_answer(&mut self) -> anyhow::Result<()> {
         let until = Instant::now() + PATIENCE;
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -194,10 +197,6 @@ impl Running {
         }
         Ok(())
     }
-
-    fn said(&self) -> String {
-        fs::read_to_string(self.directory.path().join("output")).unwrap_or_default()
-    }
 }
 
 impl Drop for Running {
@@ -206,4 +205,12 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Makes a certificate that nobody has to believe, as both servers read it.
+fn write_certificate(directory: &Path) -> anyhow::Result<()> {
+    let made = rcgen::generate_simple_self_signed([Credentials::REALM.to_owned()])?;
+    fs::write(directory.join(OurConfig::CERTIFICATE), made.cert.pem())?;
+    fs::write(directory.join(OurConfig::KEY), made.signing_key.serialize_pem())?;
+    Ok(())
 }

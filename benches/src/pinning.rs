@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::cpu_time::thread_ids;
+use turn_client::load::thread_ids;
 
 /// A command that runs on one core.
 pub fn pinned(core: u32, program: impl AsRef<OsStr>) -> Command {

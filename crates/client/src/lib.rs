@@ -12,6 +12,8 @@
 //!        Unrelated | Distrusted | Retry | Success | Failure
 //! ```
 //!
+//! [`load`] is a load generator on top of the sans-I/O core, with sockets of its own.
+//!
 //! Invariants:
 //! - [`Session`], [`Transaction`], [`Incoming`] and the [operations](Operation) do no I/O and
 //!   read no clock: transaction ids and time are arguments;
@@ -33,6 +35,7 @@ mod deadline;
 mod error;
 mod framed_stream;
 mod incoming;
+pub mod load;
 mod operation;
 mod received;
 mod schedule;

@@ -1,9 +1,9 @@
 //! CPU time of threads, user and system, as the scheduler counts it.
 //!
-//! `/proc/PID/task/TID/schedstat` holds three numbers: nanoseconds on a core,
-//! nanoseconds of waiting for one, and time slices. The first is brought up to
-//! date at each tick of a running thread, so a second of it is right to half a
-//! percent.
+//! `/proc/PID/task/TID/schedstat` holds three numbers: nanoseconds on a core, nanoseconds of
+//! waiting for one, and time slices. The first is brought up to date at each tick of a running
+//! thread and each time that it stops, so a second of it is right to half a percent; utime and stime
+//! of `/proc/PID/stat` count whole ticks of 4 ms, which a server that naps between them escapes.
 
 use std::{
     fs, io,
@@ -11,13 +11,15 @@ use std::{
     path::Path,
 };
 
+use serde::{Deserialize, Serialize};
+
 /// Time of some threads together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CpuTime {
     /// Nanoseconds on a core.
     pub ran: u64,
-    /// Nanoseconds in which a thread could have run and was not let: the mark
-    /// of a machine that does something else as well.
+    /// Nanoseconds in which a thread could have run and was not let: the mark of a machine that
+    /// does something else as well.
     pub waited: u64,
 }
 
@@ -38,7 +40,10 @@ impl CpuTime {
         let mut sum = Self::default();
         for id in thread_ids(pid, is_liked)? {
             let task = Path::new("/proc").join(format!("{pid}/task/{id}"));
-            sum = sum + Self::read(&fs::read_to_string(task.join("schedstat"))?)?;
+            // A thread that has ended meanwhile takes its books with it.
+            if let Some(schedstat) = unless_gone(fs::read_to_string(task.join("schedstat")))? {
+                sum = sum + Self::read(&schedstat)?;
+            }
         }
         Ok(sum)
     }
@@ -72,21 +77,36 @@ impl Sub for CpuTime {
 }
 
 /// The ids of the threads of a process whose name is liked.
-pub(crate) fn thread_ids(pid: u32, is_liked: impl Fn(&str) -> bool) -> io::Result<Vec<u32>> {
+///
+/// # Errors
+/// The process is gone.
+pub fn thread_ids(pid: u32, is_liked: impl Fn(&str) -> bool) -> io::Result<Vec<u32>> {
     let mut ids = Vec::new();
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         let task = task?;
         let id = task.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
-        let name = fs::read_to_string(task.path().join("comm"))?;
-        ids.extend(id.filter(|_| is_liked(name.trim_end())));
+        if let Some(name) = unless_gone(fs::read_to_string(task.path().join("comm")))? {
+            ids.extend(id.filter(|_| is_liked(name.trim_end())));
+        }
     }
     Ok(ids)
 }
 
+/// `None` for a thread that has ended between two looks.
+fn unless_gone(text: io::Result<String>) -> io::Result<Option<String>> {
+    match text {
+        Ok(text) => Ok(Some(text)),
+        // ESRCH: it ended after the file was opened.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.raw_os_error() == Some(ESRCH) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+const ESRCH: i32 = 3;
+
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
-
     use std::time::{Duration, Instant};
 
     use super::*;

@@ -1,0 +1,230 @@
+//! The rounds of one case, and what they come to.
+
+use serde::Serialize;
+use turn_benches::median;
+use turn_client::load::{Limit, Report};
+
+use crate::case::{Case, Figure, Goal};
+
+/// One case with its runs, round by round.
+pub(crate) struct Duel {
+    pub(crate) case: Case,
+    pub(crate) rounds: Vec<Round>,
+}
+
+/// One run of each server.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Round {
+    pub(crate) ours: Report,
+    pub(crate) theirs: Report,
+    pub(crate) mux: Option<Report>,
+}
+
+/// What the rounds come to.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Summary {
+    pub(crate) ours: Option<f64>,
+    pub(crate) theirs: Option<f64>,
+    pub(crate) mux: Option<f64>,
+    /// The median of the rounds' own ratios, and their span.
+    pub(crate) ratio: Option<f64>,
+    pub(crate) least: Option<f64>,
+    pub(crate) most: Option<f64>,
+    pub(crate) ratio_to_mux: Option<f64>,
+    /// Rounds that count.
+    pub(crate) rounds: usize,
+    /// Rounds that do not, because the generator was the bottleneck in one of them.
+    pub(crate) unused: usize,
+    /// Rounds that count although a server or the generator had to wait for its core.
+    pub(crate) disturbed: usize,
+    /// Shares of packets lost: ours, theirs.
+    pub(crate) lost: [f64; 2],
+    pub(crate) verdict: &'static str,
+}
+
+pub(crate) const HEADER: &str = "\
+| | case | ours | coturn | ratio | min-max | must | aim | verdict | kpps | lost % | p99 µs | n |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|";
+
+pub(crate) const MUX_HEADER: &str = "\
+| | case | ours | coturn mux | ratio | must |
+|---|---|---|---|---|---|";
+
+impl Round {
+    /// Whether all of it says something about the servers.
+    fn counts(&self) -> bool {
+        is_usable(&self.ours) && is_usable(&self.theirs)
+    }
+}
+
+impl Duel {
+    /// What the rounds come to.
+    pub(crate) fn summary(&self) -> Summary {
+        let used: Vec<_> = self.rounds.iter().filter(|round| round.counts()).collect();
+        let figure = self.case.figure;
+        let ratios: Vec<_> =
+            used.iter().filter_map(|round| ratio(figure, &round.ours, &round.theirs)).collect();
+        let to_mux = used.iter().filter_map(|round| {
+            ratio(figure, &round.ours, round.mux.as_ref().filter(|mux| is_usable(mux))?)
+        });
+        let lost = [lost_share(&used, |it| &it.ours), lost_share(&used, |it| &it.theirs)];
+        let ours = middle(used.iter().filter_map(|round| figure.of(&round.ours)));
+        let theirs = middle(used.iter().filter_map(|round| figure.of(&round.theirs)));
+        let ratio = middle(ratios.iter().copied());
+        let is_disturbed = |round: &&&Round| {
+            [&round.ours, &round.theirs].into_iter().any(|it| self.case.is_disturbed(it))
+        };
+        Summary {
+            ours,
+            theirs,
+            mux: middle(used.iter().filter_map(|round| figure.of(round.mux.as_ref()?))),
+            ratio,
+            least: ratios.iter().copied().reduce(f64::min),
+            most: ratios.iter().copied().reduce(f64::max),
+            ratio_to_mux: middle(to_mux),
+            rounds: used.len(),
+            unused: self.rounds.len() - used.len(),
+            disturbed: used.iter().filter(is_disturbed).count(),
+            lost,
+            verdict: verdict(self.case.goal, ours, theirs, ratio, lost),
+        }
+    }
+
+    /// A line of the table.
+    pub(crate) fn row(&self) -> String {
+        let summary = self.summary();
+        let used = || self.rounds.iter().filter(|round| round.counts());
+        let pair = |of: fn(&Report) -> f64, digits: usize| {
+            let ours = middle(used().map(|round| of(&round.ours)));
+            let theirs = middle(used().map(|round| of(&round.theirs)));
+            format!("{}, {}", shown_with(ours, digits), shown_with(theirs, digits))
+        };
+        let (must, aim) = match self.case.goal {
+            Goal::Ratio { must, aim } => (format!("{must:.2}"), format!("{aim:.2}")),
+            Goal::Above(most) => (format!("+{most:.0}"), "-".into()),
+        };
+        let unused = match summary.unused {
+            0 => String::new(),
+            count => format!(" ({count} generator-bound, not used)"),
+        };
+        let disturbed = match summary.disturbed {
+            0 => String::new(),
+            count => format!(" ({count} disturbed)"),
+        };
+        format!(
+            "| {} | {}, {} | {} | {} | {} | {} - {} | {must} | {aim} | {} | {} | {:.2}, {:.2} | {} | {}{unused}{disturbed} |",
+            self.case.pattern,
+            self.case.name,
+            self.case.figure.unit(),
+            shown(summary.ours),
+            shown(summary.theirs),
+            shown(summary.ratio),
+            shown(summary.least),
+            shown(summary.most),
+            summary.verdict,
+            pair(|report| report.per_second / 1e3, 1),
+            summary.lost[0] * 100.0,
+            summary.lost[1] * 100.0,
+            pair(|report| report.latency_us.p99, 0),
+            summary.rounds,
+        )
+    }
+
+    /// A line of the table of coturn's mux mode, where it took part.
+    pub(crate) fn mux_row(&self) -> Option<String> {
+        let must = self.case.beside_mux?;
+        let summary = self.summary();
+        summary.mux?;
+        Some(format!(
+            "| {} | {}, {} | {} | {} | {} | {} |",
+            self.case.pattern,
+            self.case.name,
+            self.case.figure.unit(),
+            shown(summary.ours),
+            shown(summary.mux),
+            shown(summary.ratio_to_mux),
+            must.map_or_else(|| "-".into(), |must| format!("{must:.2}")),
+        ))
+    }
+}
+
+/// A run in which the generator was the bottleneck says nothing about a server.
+pub(crate) fn is_usable(report: &Report) -> bool {
+    report.limited_by != Limit::Generator
+}
+
+fn ratio(figure: Figure, ours: &Report, theirs: &Report) -> Option<f64> {
+    let theirs = figure.of(theirs).filter(|theirs| *theirs > 0.0)?;
+    Some(figure.of(ours)? / theirs)
+}
+
+fn lost_share(rounds: &[&Round], of: fn(&Round) -> &Report) -> f64 {
+    let sum = |count: fn(&Report) -> u64| rounds.iter().map(|round| count(of(round))).sum::<u64>();
+    let (lost, sent) = (sum(|report| report.lost), sum(|report| report.sent));
+    if sent == 0 { 0.0 } else { precise(lost) / precise(sent) }
+}
+
+/// The share that may be lost more than they lose: one in ten thousand, which an overflow of the
+/// generator's own buffer explains.
+const NOISE_OF_LOSS: f64 = 1e-4;
+
+fn verdict(
+    goal: Goal,
+    ours: Option<f64>,
+    theirs: Option<f64>,
+    ratio: Option<f64>,
+    lost: [f64; 2],
+) -> &'static str {
+    let (Some(ours), Some(theirs), Some(ratio)) = (ours, theirs, ratio) else {
+        return "no figure";
+    };
+    if lost[0] > lost[1] + NOISE_OF_LOSS {
+        return "LOSES MORE";
+    }
+    match goal {
+        Goal::Ratio { aim, .. } if ratio <= aim => "aim",
+        Goal::Ratio { must, .. } if ratio <= must => "must",
+        Goal::Above(most) if ours <= theirs + most => "must",
+        Goal::Ratio { .. } | Goal::Above(_) => "MISSED",
+    }
+}
+
+fn middle(figures: impl Iterator<Item = f64>) -> Option<f64> {
+    Some(median(figures)).filter(|middle| !middle.is_nan())
+}
+
+fn shown(figure: Option<f64>) -> String {
+    shown_with(figure, 2)
+}
+
+fn shown_with(figure: Option<f64>, digits: usize) -> String {
+    figure.map_or_else(|| "-".into(), |figure| format!("{figure:.digits$}"))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+const fn precise(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOAL: Goal = Goal::Ratio { must: 0.5, aim: 0.4 };
+
+    #[test]
+    fn verdict_follows_the_goals() {
+        let of = |ratio: f64| verdict(GOAL, Some(ratio), Some(1.0), Some(ratio), [0.0; 2]);
+        assert_eq!((of(0.4), of(0.45), of(0.51)), ("aim", "must", "MISSED"));
+        let late = |ours| verdict(Goal::Above(400.0), Some(ours), Some(20.0), Some(9.0), [0.0; 2]);
+        assert_eq!((late(420.0), late(421.0)), ("must", "MISSED"));
+        assert_eq!(verdict(GOAL, None, Some(1.0), None, [0.0; 2]), "no figure");
+    }
+
+    #[test]
+    fn cheap_server_that_loses_more_does_not_pass() {
+        let of = |lost| verdict(GOAL, Some(0.1), Some(1.0), Some(0.1), lost);
+        assert_eq!(of([0.01, 0.0]), "LOSES MORE");
+        assert_eq!((of([0.01, 0.02]), of([0.000_05, 0.0])), ("aim", "aim"));
+    }
+}
