@@ -1,5 +1,5 @@
 //! Certificates while the server runs: reloaded on a signal and when their files change, and warned
-//! of before they end. [R17]
+//! of before they end. `[R17]`
 //!
 //! ```text
 //! every 30 s: files changed? -> reload --broken--> wait 2 s, reload --still broken--> WARN
