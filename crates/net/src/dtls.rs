@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stun_responder::{MAX_REPLY_LEN, Verdict as Binding, is_binding, respond};
+use stun_responder::{MAX_REPLY_LEN, is_binding};
 use turn_dtls::{CookieKey, DtlsIdentity, Limits, Output, Path, SendError, SessionId, Sessions};
 use turn_engine::{FiveTuple, Link, LinkId, Now, Outcome, Transport};
 
@@ -209,14 +209,10 @@ impl Host {
 
     fn serve_dtls_message(&mut self, session: SessionId, path: Path, bytes: &[u8], now: Now) {
         if is_binding(bytes) {
-            let mut reply = [0; MAX_REPLY_LEN];
-            match respond(bytes, path.client, &mut reply) {
-                // No bucket: the cookie has proven the address.
-                Binding::Reply(reply) => {
-                    self.dtls.send(slot_of(session), &[reply]);
-                    self.counters.binding_replies.add(1);
-                }
-                Binding::NotBinding | Binding::Silent => self.counters.binding_dropped.add(1),
+            let mut room = [0; MAX_REPLY_LEN];
+            // No bucket: the cookie has proven the address.
+            if let Some(reply) = self.binding_reply(bytes, path.client, &mut room) {
+                self.dtls.send(slot_of(session), &[reply]);
             }
             return;
         }

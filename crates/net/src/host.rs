@@ -237,21 +237,19 @@ impl Host {
         }
     }
 
-    /// Queues a datagram where its route says; its payload stays where it is.
+    /// Queues a datagram where its route says; on its way to a socket its payload
+    /// stays where it is.
     fn relay(&mut self, relayed: Relayed, datagram: &Datagram<'_>) {
-        if let Route::Shard { shard, relay, from } = relayed.route {
-            let payload = datagram.bytes.get(relayed.payload).unwrap_or_default();
-            return self.relay_across(shard, relay, from, payload);
+        if outlives_its_buffer(&relayed.route) {
+            return self.relay_copy(relayed, datagram.bytes);
         }
         let Self { listeners, relays, streams, upstreams, .. } = self;
         let (route, dont_fragment) = (&relayed.route, relayed.dont_fragment);
-        match resolve(listeners, relays, streams, upstreams, route, dont_fragment) {
-            Some(Way::Datagram(socket, to)) => {
-                let payload = datagram.at.range(relayed.payload).padded(relayed.padding);
-                self.outgoing.push(socket, to, relayed.prefix.as_bytes(), payload);
-            }
-            Some(Way::Stream(_) | Way::Dtls(_)) => self.relay_copy(relayed, datagram.bytes),
-            None => {}
+        if let Some(Way::Datagram(socket, to)) =
+            resolve(listeners, relays, streams, upstreams, route, dont_fragment)
+        {
+            let payload = datagram.at.range(relayed.payload).padded(relayed.padding);
+            self.outgoing.push(socket, to, relayed.prefix.as_bytes(), payload);
         }
     }
 
@@ -320,14 +318,40 @@ impl Host {
             self.meet_limit("binding_replies");
             return;
         }
-        let mut reply = [0; MAX_REPLY_LEN];
-        match respond(bytes, client, &mut reply) {
-            Binding::Reply(bytes) => {
-                self.outgoing.push_bytes(&listener.socket, to, bytes);
-                self.counters.binding_replies.add(1);
-            }
-            Binding::NotBinding | Binding::Silent => self.counters.binding_dropped.add(1),
+        let mut room = [0; MAX_REPLY_LEN];
+        if let Some(reply) = self.binding_reply(bytes, client, &mut room) {
+            self.outgoing.push_bytes(&listener.socket, to, reply);
         }
+    }
+
+    /// The response to a Binding request of a client whose address is proven, or
+    /// that has paid for it.
+    pub(crate) fn binding_reply<'r>(
+        &self,
+        request: &[u8],
+        client: SocketAddr,
+        room: &'r mut [u8; MAX_REPLY_LEN],
+    ) -> Option<&'r [u8]> {
+        match respond(request, client, room) {
+            Binding::Reply(reply) => {
+                self.counters.binding_replies.add(1);
+                Some(reply)
+            }
+            Binding::NotBinding | Binding::Silent => {
+                self.counters.binding_dropped.add(1);
+                None
+            }
+        }
+    }
+}
+
+/// Whether what takes this route waits elsewhere for its turn: with another shard,
+/// or in the queue of a connection.
+const fn outlives_its_buffer(route: &Route) -> bool {
+    match route {
+        Route::Peer { .. } => false,
+        Route::Client { link, .. } => LinkKind::is_connection(*link),
+        Route::Shard { .. } => true,
     }
 }
 

@@ -45,6 +45,11 @@ impl LinkKind {
         LinkId(tag << 62 | (generation as u64) << 32 | slot.index as u64)
     }
 
+    /// Whether what goes out on a link goes through a connection's own state.
+    pub(crate) const fn is_connection(link: LinkId) -> bool {
+        matches!(link.0 >> 62, 1 | 2)
+    }
+
     pub(crate) fn of(link: LinkId) -> Self {
         let [a, b, c, d, e, f, g, h] = link.0.to_be_bytes();
         let index = u32::from_be_bytes([e, f, g, h]);
@@ -75,6 +80,8 @@ mod tests {
             LinkKind::Proxied(slot),
         ] {
             assert_eq!(LinkKind::of(kind.id()), kind);
+            let is_connection = matches!(kind, LinkKind::Stream(_) | LinkKind::Dtls(_));
+            assert_eq!(LinkKind::is_connection(kind.id()), is_connection);
         }
     }
 

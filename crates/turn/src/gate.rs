@@ -25,7 +25,7 @@ use crate::outcome::DropReason;
 use crate::rate::Rate;
 use crate::reply::{Asked, Integrity, Signer};
 use crate::settings::{Limits, Settings};
-use crate::shared::{Shared, is_exempt};
+use crate::shared::Shared;
 use crate::time::Now;
 
 /// A request whose sender has proven itself, and how its response is signed.
@@ -203,7 +203,7 @@ impl Gate {
         link: Link,
         name: Option<&str>,
     ) -> bool {
-        is_exempt(&settings.limits, link.tuple.client.ip())
+        settings.limits.exempts(link.tuple.client.ip())
             || shared.buckets.has(
                 Purpose::FailedAttempts,
                 self.attempt(link, name),
@@ -221,7 +221,7 @@ impl Gate {
         link: Link,
         name: Option<&str>,
     ) {
-        if !is_exempt(&settings.limits, link.tuple.client.ip()) {
+        if !settings.limits.exempts(link.tuple.client.ip()) {
             shared.buckets.take(
                 Purpose::FailedAttempts,
                 self.attempt(link, name),

@@ -76,7 +76,7 @@ pub use engine::Engine;
 pub use id::{AllocationId, ConnectionId, RelayId, ShardId, Ticket};
 pub use keyring::{Keyring, TimeLimitedRules, UserSecret};
 pub use lifetime::DEFAULT_LIFETIME;
-pub use link::{FiveTuple, Link, LinkId, Transport};
+pub use link::{FiveTuple, Link, LinkId, SourcePrefix, Transport};
 pub use meter::Direction;
 pub use nonce::NonceKey;
 pub use outcome::{DropReason, Outcome, Prefix, Relayed, Route};

@@ -83,10 +83,11 @@ pub struct Link {
 /// The source of a packet as limits count it: one IPv4 address or one IPv6
 /// /64, since a single host commands a whole /64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct SourcePrefix(u64);
+pub struct SourcePrefix(u64);
 
 impl SourcePrefix {
-    pub(crate) fn of(address: IpAddr) -> Self {
+    /// The prefix of an address.
+    pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(v4) => Self(u64::from(v4.to_bits())),
             IpAddr::V6(v6) => {

@@ -31,7 +31,6 @@ use crate::port_map::Parity;
 use crate::reject::Reject;
 use crate::reply::{Asked, Reply, Signer};
 use crate::settings::PerUser;
-use crate::shared::is_exempt;
 use crate::time::Now;
 use crate::workbench::Workbench;
 
@@ -457,8 +456,7 @@ impl Workbench<'_> {
             PerUser::Count(count) => Some(count),
             PerUser::Off => None,
         };
-        let of_source =
-            if is_exempt(limits, source) { None } else { limits.allocations_per_source };
+        let of_source = if limits.exempts(source) { None } else { limits.allocations_per_source };
         // [H18]
         let quota = Quota { all: limits.allocations, user, source: of_source };
         let prefix = SourcePrefix::of(source).bits();

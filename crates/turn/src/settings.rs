@@ -1,6 +1,7 @@
 //! What the operator decides, as plain data: built from the configuration,
 //! shared by all shards, swapped as a whole.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use turn_codec::{AddressFamily, ChannelRange};
@@ -125,6 +126,12 @@ impl Limits {
     pub const CHALLENGES_OF_PORT: (u32, u32) = (5, 10);
     /// Failed attempts of one user from one source: 10 a minute.
     pub const FAILED_ATTEMPTS: u32 = 10;
+
+    /// Whether the limits of a source do not bind this one.
+    pub fn exempts(&self, source: IpAddr) -> bool {
+        let source = source.to_canonical();
+        self.exempt_sources.iter().any(|range| range.contains(source))
+    }
     /// Connections that one user names from one source and that do not wait for them: 100 a minute.
     pub const WRONG_CONNECTIONS: u32 = 100;
 }

@@ -3,7 +3,7 @@
 //! relayed packet takes.
 
 use std::hash::RandomState;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -88,8 +88,7 @@ impl Shared {
         // [H9]
         let Some(rate) = limits.binding_replies else { return true };
         let key = SourcePrefix::of(source.ip()).bits();
-        is_exempt(limits, source.ip())
-            || self.buckets.take(Purpose::BindingReplies, key, rate, 1, now)
+        limits.exempts(source.ip()) || self.buckets.take(Purpose::BindingReplies, key, rate, 1, now)
     }
 
     /// Whether this is the first time that the limit of this key refuses.
@@ -133,7 +132,7 @@ impl Shared {
             return false;
         }
         let Some(rate) = limits.challenges else { return true };
-        if is_exempt(limits, source.ip()) {
+        if limits.exempts(source.ip()) {
             return true;
         }
         let prefix = SourcePrefix::of(source.ip()).bits();
@@ -170,11 +169,6 @@ const LIMITS: [&str; 17] = [
     "accepts",
     "peer_connections_per_allocation",
 ];
-
-pub(crate) fn is_exempt(limits: &Limits, source: IpAddr) -> bool {
-    let source = source.to_canonical();
-    limits.exempt_sources.iter().any(|range| range.contains(source))
-}
 
 /// Ports of services that answer any datagram: a reply of ours could start a
 /// loop between two servers.

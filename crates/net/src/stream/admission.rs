@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use turn_engine::{Limits, Rate};
+use turn_engine::{Limits, Rate, SourcePrefix};
 
 /// Shared by all shards.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Admission {
     handshakes: Bucket,
     /// Open connections by source. The map hashes with a secret, and holds no
     /// more than there are connections.
-    sources: Mutex<HashMap<u64, u32>>,
+    sources: Mutex<HashMap<SourcePrefix, u32>>,
     /// Descriptors have run out before.
     was_exhausted: AtomicBool,
 }
@@ -32,7 +32,7 @@ struct Bucket(AtomicU64);
 #[derive(Debug)]
 pub(crate) struct Permit {
     admission: Arc<Admission>,
-    source: Option<u64>,
+    source: Option<SourcePrefix>,
 }
 
 impl Admission {
@@ -70,11 +70,10 @@ impl Admission {
     pub(crate) fn admit(self: &Arc<Self>, limits: &Limits, source: IpAddr) -> Option<Permit> {
         // [H15]
         let Some(limit) = limits.connections_per_source else { return Some(self.unbound()) };
-        let source = source.to_canonical();
-        if limits.exempt_sources.iter().any(|range| range.contains(source)) {
+        if limits.exempts(source) {
             return Some(self.unbound());
         }
-        let key = prefix(source);
+        let key = SourcePrefix::of(source);
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let open = sources.entry(key).or_insert(0);
         if *open >= limit {
@@ -134,15 +133,6 @@ impl Drop for Permit {
                 sources.remove(&key);
             }
         }
-    }
-}
-
-/// One IPv4 address, or one IPv6 /64: a single host commands a whole /64.
-fn prefix(source: IpAddr) -> u64 {
-    match source {
-        IpAddr::V4(v4) => u64::from(v4.to_bits()),
-        // No IPv4 address has the top bit set in its 64-bit form.
-        IpAddr::V6(v6) => u64::try_from(v6.to_bits() >> 64).unwrap_or(u64::MAX) | 1 << 63,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::io;
 
-use stun_responder::{MAX_REPLY_LEN, Verdict as Binding, is_binding, respond};
+use stun_responder::{MAX_REPLY_LEN, is_binding};
 use turn_codec::{Frame, next_frame_in};
 use turn_engine::{ConnectionId, Link, Now, Outcome, Relayed, Route, ShardId};
 
@@ -133,14 +133,10 @@ impl Host {
         self.counters.stream_frames.add(1);
         let tuple = lane.tuple();
         if is_binding(frame) {
-            let mut reply = [0; MAX_REPLY_LEN];
-            match respond(frame, tuple.client, &mut reply) {
-                // No bucket: the address is proven, and who does not read is read no further.
-                Binding::Reply(bytes) => {
-                    lane.push_control(bytes);
-                    self.counters.binding_replies.add(1);
-                }
-                Binding::NotBinding | Binding::Silent => self.counters.binding_dropped.add(1),
+            let mut room = [0; MAX_REPLY_LEN];
+            // No bucket: the address is proven, and who does not read is read no further.
+            if let Some(reply) = self.binding_reply(frame, tuple.client, &mut room) {
+                lane.push_control(reply);
             }
             return;
         }

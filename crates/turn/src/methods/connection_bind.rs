@@ -20,7 +20,7 @@ use crate::rate::Rate;
 use crate::reject::Reject;
 use crate::reply::Reply;
 use crate::settings::Limits;
-use crate::shared::{Shared, is_exempt};
+use crate::shared::Shared;
 use crate::time::Now;
 use crate::workbench::Workbench;
 
@@ -84,7 +84,7 @@ impl<'e> Guesses<'e> {
     fn of(bench: &Workbench<'e>, request: &Authenticated<'_>) -> Self {
         let source = request.link().tuple.client.ip();
         let key = request.owner().account.hash ^ SourcePrefix::of(source).bits();
-        let key = (!is_exempt(&bench.settings.limits, source)).then_some(key);
+        let key = (!bench.settings.limits.exempts(source)).then_some(key);
         Self { shared: bench.shared, key }
     }
 

@@ -1,18 +1,24 @@
-//! What things cost: `cargo test --release -p turn-dtls --test cost -- --ignored --nocapture`.
+//! What things cost: `cargo run --release -p turn-dtls --example cost`.
 
 #![expect(
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "figures for a reader, and a panic is a failed test"
+    reason = "figures for a reader"
 )]
 
+#[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::time::{Duration, Instant};
 
 use support::{Client, Server};
 use turn_dtls::Limits;
+
+fn main() {
+    time();
+    memory();
+}
 
 fn nanoseconds(elapsed: Duration, count: u32) -> u128 {
     elapsed.as_nanos() / u128::from(count)
@@ -25,8 +31,6 @@ fn resident() -> usize {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-#[test]
-#[ignore = "prints figures, claims nothing"]
 fn time() {
     let mut server = Server::new(Limits::default());
 
@@ -86,8 +90,6 @@ fn time() {
     }
 }
 
-#[test]
-#[ignore = "prints figures, claims nothing"]
 fn memory() {
     const COUNT: u16 = 4000;
     let half_open = usize::from(COUNT);
