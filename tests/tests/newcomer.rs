@@ -15,8 +15,13 @@ use turn_tests::system::{Daemon, inside};
 /// The machine's address, as the commands below make it.
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
 
+///
+/// Without a link-local address, which would appear a second after the interface is up: browsers
+/// give up whatever they are fetching when their machine's addresses change.
 const MACHINE: &[&str] = &[
     "ip link add uplink type veth peer name router",
+    "ip link set uplink addrgenmode none",
+    "ip link set router addrgenmode none",
     "ip address add 203.0.113.7/24 dev uplink",
     "ip link set uplink up",
     "ip link set router up",

@@ -1,25 +1,65 @@
 //! Logs: the subscriber, and what becomes of an engine's reports.
 //!
-//! A shard must never wait for whoever reads the log, so lines go through a
-//! bounded queue to a thread of their own and are dropped when it is full.
-//! User names are shown escaped, one record a line `[H29]`.
+//! A shard must never wait for whoever reads the log, so once it serves, lines
+//! go through a bounded queue to a thread of their own and are dropped when it
+//! is full. What the start has to say is written at once: nobody waits for it,
+//! and it stands above the banner. User names are shown escaped, one record a
+//! line `[H29]`.
 
 use std::collections::HashSet;
+use std::io::{Stderr, stderr};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::{debug, info, warn};
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::writer::EitherWriter;
 use turn_config::{Log, LogFormat, LogLevel};
 use turn_engine::{Report, ShardId};
 use turn_net::Observer;
 
-/// Starts logging to standard error; what is queued is written when the guard
-/// is dropped.
-pub fn start(log: &Log) -> WorkerGuard {
-    let (writer, guard) = NonBlockingBuilder::default().lossy(true).finish(std::io::stderr());
+/// The running log; what is queued is written when it is dropped.
+#[derive(Debug)]
+pub struct Logging {
+    is_serving: Arc<AtomicBool>,
+    _queue: WorkerGuard,
+}
+
+impl Logging {
+    /// From now on nobody waits for whoever reads the log.
+    pub fn serve(&self) {
+        self.is_serving.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Where a line goes: straight to standard error until the server serves, through the queue then.
+#[derive(Debug)]
+struct Lines {
+    is_serving: Arc<AtomicBool>,
+    queue: NonBlocking,
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = EitherWriter<NonBlocking, Stderr>;
+
+    fn make_writer(&self) -> Self::Writer {
+        if self.is_serving.load(Ordering::Relaxed) {
+            EitherWriter::A(self.queue.clone())
+        } else {
+            EitherWriter::B(stderr())
+        }
+    }
+}
+
+/// Starts logging to standard error.
+pub fn start(log: &Log) -> Logging {
+    let (queue, guard) = NonBlockingBuilder::default().lossy(true).finish(stderr());
+    let is_serving = Arc::new(AtomicBool::new(false));
+    let writer = Lines { is_serving: Arc::clone(&is_serving), queue };
     let level = match log.level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -36,7 +76,7 @@ pub fn start(log: &Log) -> WorkerGuard {
         LogFormat::Text => builder.with_ansi(false).try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
-    guard
+    Logging { is_serving, _queue: guard }
 }
 
 /// Writes an engine's reports to the log.

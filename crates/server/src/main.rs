@@ -65,7 +65,7 @@ fn check(config: &Config, file_warnings: &[String]) -> Result<(), String> {
 }
 
 fn serve(config: &Config, origin: Origin, file_warnings: &[String]) -> Result<(), String> {
-    let _guard = logging::start(&config.log);
+    let log = logging::start(&config.log);
     file_warnings.iter().for_each(|warning| warn!("{warning}"));
     // Without a file, users of our own make it a working server.
     let trial = match origin {
@@ -85,6 +85,7 @@ fn serve(config: &Config, origin: Origin, file_warnings: &[String]) -> Result<()
     let server = Server::start(config, origin, trial.as_ref(), observer)
         .map_err(|error| format!("error: {error}"))?;
     print(&server.banner().render())?;
+    log.serve();
     let signal = runtime.block_on(look_after(&server, signals));
     info!(signal, "stopping");
     server.stop().map_err(|error| format!("error: a shard failed: {error}"))
