@@ -15,8 +15,8 @@ use turn_codec::{ChannelNumber, TransactionId};
 use turn_credentials::UnixSeconds;
 use turn_engine::{
     Action, AddressRange, Completion, Engine, FiveTuple, Keyring, Link, LinkId, NonceKey, Now,
-    Outcome, PeerPolicy, PeerRule, Random, RelayAddress, RelayId, RelaySettings, Settings, ShardId,
-    Shared, TimeLimitedRules, Transport, UserSecret,
+    Outcome, PeerPolicy, PeerRule, Random, Realm, RealmId, RelayAddress, RelayId, RelaySettings,
+    Settings, ShardId, Shared, TimeLimitedRules, Transport, UserSecret,
 };
 
 use crate::Credentials;
@@ -64,18 +64,17 @@ impl VirtualHost {
             .expect("a plain name");
         let here = IpAddr::V4(SERVER);
         let range = AddressRange::new(PEERS[0].into(), PEERS[1].into()).expect("a range");
+        let peers = PeerPolicy {
+            allow: vec![PeerRule { range, ports: None }],
+            own: vec![here],
+            endpoints: vec![server()],
+            ..PeerPolicy::default()
+        };
         let settings = Settings {
-            realm: Credentials::REALM.into(),
-            keyring,
+            realms: vec![Realm { keyring, peers, ..Realm::new(Credentials::REALM) }],
             relay: RelaySettings {
                 addresses: vec![RelayAddress { bound: here, advertised: here }],
                 ..RelaySettings::default()
-            },
-            peers: PeerPolicy {
-                allow: vec![PeerRule { range, ports: None }],
-                own: vec![here],
-                endpoints: vec![server()],
-                ..PeerPolicy::default()
             },
             ..Settings::default()
         };
@@ -126,7 +125,7 @@ impl VirtualHost {
     #[expect(clippy::expect_used, reason = "a bench stops at its first surprise")]
     pub fn allocate(&mut self, client: SocketAddr) -> VirtualClient {
         let tuple = FiveTuple { transport: Transport::Udp, client, server: server() };
-        let link = Link { id: LinkId(0), tuple };
+        let link = Link { id: LinkId(0), tuple, realm: RealmId(0) };
         let mut session = Session::new(Credentials::of_client()).expect("a plain name");
         self.opened = None;
         let granted = self.transact(link, &mut session, AllocateOptions::default());

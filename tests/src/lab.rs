@@ -4,7 +4,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde_json::json;
-use turn_config::{Config, Credential, Lab, Listen, Relay, Secret, Shards, Transport, User};
+use turn_config::{
+    Config, Credential, Lab, Listen, Relay, Secret, Shards, SharedSecret, Transport, User,
+};
 
 /// Where clients and peers of the lab are.
 pub const IPV4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -34,7 +36,7 @@ pub fn config_with_user(name: &str, password: &str) -> Config {
 /// [`config`] with a shared secret for time-limited credentials.
 pub fn config_with_secret(secret: &str) -> Config {
     let mut config = config();
-    config.auth.secrets = vec![Secret::new(secret)];
+    config.auth.secrets = vec![SharedSecret::new(secret)];
     config
 }
 
@@ -54,5 +56,6 @@ fn listen(address: IpAddr) -> Listen {
         address: SocketAddr::new(address, 0),
         transports: vec![Transport::Udp],
         proxy_protocol: Vec::new(),
+        realm: None,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use turn_client::Credentials;
-use turn_config::{Config, Secret, Shards};
+use turn_config::{Config, Shards, SharedSecret};
 use turn_credentials::UnixSeconds;
 use turn_tests::lab;
 use turn_tests::system::{Crowd, Outcome, Scripted};
@@ -76,7 +76,7 @@ fn crowd(server: &Scripted) -> Crowd {
 fn default_limits() -> Config {
     let mut config = lab::config();
     config.shards = Shards::Auto;
-    config.auth.secrets = vec![Secret::new(SECRET)];
+    config.auth.secrets = vec![SharedSecret::new(SECRET)];
     assert_eq!(config.limits, Config::default().limits);
     config
 }

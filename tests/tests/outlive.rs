@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use turn_client::{AllocateOptions, Client, Credentials};
 use turn_codec::Method;
-use turn_config::{Config, Secret};
+use turn_config::{Config, SharedSecret};
 use turn_credentials::{CLOCK_SKEW_GRACE, UnixSeconds};
 use turn_engine::EndReason;
 use turn_tests::lab::{self, IPV4};
@@ -49,7 +49,7 @@ fn allocation_outlives_its_rotated_secret() {
     let server = Scripted::start(&config);
     let credentials = live_for_an_hour(SECRET);
     let mut clients = clients(&server, &credentials);
-    config.auth.secrets = vec![Secret::new(NEXT_SECRET)];
+    config.auth.secrets = vec![SharedSecret::new(NEXT_SECRET)];
     server.apply(&config);
     is_refused(&server, &credentials);
     wait_for_the_nonce();
@@ -62,7 +62,7 @@ fn allocation_outlives_its_rotated_secret() {
 fn both_secrets_serve_while_they_rotate() {
     let mut config = config();
     let server = Scripted::start(&config);
-    config.auth.secrets = vec![Secret::new(NEXT_SECRET), Secret::new(SECRET)];
+    config.auth.secrets = vec![SharedSecret::new(NEXT_SECRET), SharedSecret::new(SECRET)];
     server.apply(&config);
     allocate(&server, &live_for_an_hour(SECRET));
     allocate(&server, &live_for_an_hour(NEXT_SECRET));

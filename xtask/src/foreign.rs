@@ -1,5 +1,5 @@
 //! Debian programs in `target/foreign`: coturn's client tools and, as an oracle, its server; nginx
-//! with its stream module.
+//! with its stream module; promtool, Prometheus' own judge of metrics and rules.
 //!
 //! They are taken out of their packages and never installed: installed, each starts a service, and
 //! coturn owns `/usr/bin/turnserver`. The libraries that they depend on are installed as usual.
@@ -25,7 +25,7 @@ struct Foreign {
     others: &'static [&'static str],
 }
 
-const FOREIGN: [Foreign; 2] = [
+const FOREIGN: [Foreign; 3] = [
     Foreign {
         name: "coturn",
         packages: &["coturn"],
@@ -42,6 +42,12 @@ const FOREIGN: [Foreign; 2] = [
         packages: &["nginx", "nginx-common", "libnginx-mod-stream"],
         files: &["usr/sbin/nginx", "usr/lib/nginx/modules/ngx_stream_module.so"],
         others: &["etc/nginx/mime.types"],
+    },
+    Foreign {
+        name: "prometheus",
+        packages: &["prometheus"],
+        files: &["usr/bin/promtool"],
+        others: &[],
     },
 ];
 

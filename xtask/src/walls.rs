@@ -31,6 +31,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("turn-config", &[]),
+    ("turn-coturn", &["turn-config"]),
+    ("turn-admin", &[]),
     ("turn-client", &["turn-codec", "turn-credentials", "turn-udp"]),
     ("turn-testkit", &["turn-engine", "turn-codec", "turn-credentials"]),
 ];

@@ -1,14 +1,14 @@
 //! `[auth]`: who may relay (RFC 8489, section 9.2).
 
-use std::ops::Range;
 use std::time::Duration;
 
 use toml::de::DeValue;
 
 use crate::complaint::Complaint;
 use crate::limit::Limit;
-use crate::reader::{Section, Value};
+use crate::reader::Section;
 use crate::secret::Secret;
+use crate::shared_secret::{SharedSecret, secret_text};
 use crate::values;
 
 /// The credentials of the realm, and how long what hangs on them lives.
@@ -17,7 +17,7 @@ pub struct Auth {
     /// Static users, by name, none twice. Default: none.
     pub users: Vec<User>,
     /// Shared secrets of time-limited credentials, tried in turn. Default: none.
-    pub secrets: Vec<Secret>,
+    pub secrets: Vec<SharedSecret>,
     /// What stands between expiry and userid in a time-limited name; not a digit. Default: `:`.
     pub separator: char,
     /// Relays for everybody, without credentials. Default: false.
@@ -69,7 +69,7 @@ impl Auth {
         let default = Self::default();
         Self {
             users: read_users(section),
-            secrets: read_secrets(section),
+            secrets: SharedSecret::read_all(section),
             separator: section.value("separator", separator).unwrap_or(default.separator),
             anonymous: section.value("anonymous", values::boolean).unwrap_or(default.anonymous),
             nonce_lifetime: section
@@ -88,7 +88,7 @@ impl Auth {
     }
 }
 
-fn read_users(section: &mut Section<'_, '_>) -> Vec<User> {
+pub(crate) fn read_users(section: &mut Section<'_, '_>) -> Vec<User> {
     let Some(value) = section.hidden("users") else {
         return Vec::new();
     };
@@ -162,64 +162,7 @@ fn credential(value: &DeValue<'_>) -> Result<Credential, Complaint> {
     secret_text(text, "password").map(Credential::Password)
 }
 
-fn read_secrets(section: &mut Section<'_, '_>) -> Vec<Secret> {
-    let Some(value) = section.hidden("secrets") else {
-        return Vec::new();
-    };
-    let Some(items) = value.get_ref().as_array() else {
-        let help = "put it in brackets: secrets = [\"...\"]";
-        let complaint = Complaint::wrong_type("a list", value.get_ref(), help);
-        section.complain("secrets", value.span(), complaint);
-        return Vec::new();
-    };
-    items.iter().filter_map(|item| read_secret(section, item)).collect()
-}
-
-/// Reads `"..."` or `{ secret = "..." }`.
-fn read_secret(section: &mut Section<'_, '_>, item: &Value<'_>) -> Option<Secret> {
-    let mut inner: Option<(&Value<'_>, Range<usize>)> = Some((item, item.span()));
-    if let Some(table) = item.get_ref().as_table() {
-        inner = None;
-        for (key, value) in table {
-            let name = key.get_ref().as_ref();
-            if name == "secret" {
-                inner = Some((value, value.span()));
-                continue;
-            }
-            let complaint = crate::later::complaint("auth.secrets", name)
-                .unwrap_or_else(|| Complaint::new("unknown key", "known here: secret"));
-            section.complain(&format!("secrets.{name}"), key.span(), complaint);
-        }
-        if inner.is_none() {
-            let complaint = Complaint::new("no secret in it", "write { secret = \"...\" }");
-            section.complain("secrets", item.span(), complaint);
-        }
-    }
-    let (value, span) = inner?;
-    let read = match value.get_ref().as_str() {
-        Some(text) => secret_text(text, "secret"),
-        None => Err(Complaint::wrong_type("a string", value.get_ref(), "write it in quotes")),
-    };
-    read.map_err(|complaint| section.complain("secrets", span, complaint)).ok()
-}
-
-fn secret_text(text: &str, noun: &str) -> Result<Secret, Complaint> {
-    if text.is_empty() {
-        return Err(Complaint::new(
-            format!("an empty {noun} protects nothing"),
-            format!("write a {noun}, such as one that `openssl rand -hex 24` prints"),
-        ));
-    }
-    if text.contains(char::is_control) {
-        return Err(Complaint::new(
-            format!("a {noun} has no control characters"),
-            "remove the tab, line end or other control character from it",
-        ));
-    }
-    Ok(Secret::new(text))
-}
-
-fn separator(value: &DeValue<'_>) -> Result<char, Complaint> {
+pub(crate) fn separator(value: &DeValue<'_>) -> Result<char, Complaint> {
     let mut characters = values::text(value, ":")?.chars();
     match (characters.next(), characters.next()) {
         (Some(digit), None) if digit.is_ascii_digit() => Err(Complaint::new(
@@ -231,6 +174,6 @@ fn separator(value: &DeValue<'_>) -> Result<char, Complaint> {
     }
 }
 
-fn ttl(value: &DeValue<'_>) -> Result<Duration, Complaint> {
+pub(crate) fn ttl(value: &DeValue<'_>) -> Result<Duration, Complaint> {
     values::duration(value, Duration::from_secs(1), Duration::from_secs(100 * 365 * 86_400))
 }

@@ -10,11 +10,18 @@ use toml::de::DeValue;
 pub(crate) struct Complaint {
     pub(crate) message: String,
     pub(crate) help: String,
+    /// Another place of the document that the message ends with.
+    pub(crate) than_at: Option<usize>,
 }
 
 impl Complaint {
     pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { message: message.into(), help: help.into() }
+        Self { message: message.into(), help: help.into(), than_at: None }
+    }
+
+    /// Ends the message, ` ... than`, with the place at `offset`.
+    pub(crate) fn than_at(self, offset: usize) -> Self {
+        Self { than_at: Some(offset), ..self }
     }
 
     /// A value of the wrong TOML type; only the type of `found` is repeated.

@@ -2,19 +2,21 @@
 
 use std::path::Path;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
+use crate::admin::Admin;
 use crate::auth::Auth;
 use crate::complaint::Complaint;
-use crate::error::{ConfigError, ConfigErrors};
+use crate::drain::Drain;
 use crate::file::Switches;
 use crate::limits::Limits;
 use crate::listen::{Listen, PORT, TLS_PORT, Transport};
 use crate::log::Log;
+use crate::metrics::Metrics;
 use crate::peers::Peers;
-use crate::reader::{Findings, Section};
+use crate::reader::Section;
+use crate::realm::{Inherited, Realm};
 use crate::relay::Relay;
-use crate::source::Source;
 use crate::tls::Tls;
 use crate::values;
 
@@ -40,6 +42,14 @@ pub struct Config {
     pub peers: Peers,
     /// How much each may take.
     pub limits: Limits,
+    /// Further realms, by name, none twice. Default: none.
+    pub realms: Vec<Realm>,
+    /// How the server stops while calls are live.
+    pub drain: Drain,
+    /// The listener for Prometheus and health checks.
+    pub metrics: Metrics,
+    /// What drains, reloads and ends allocations.
+    pub admin: Admin,
     /// What is told, how and where.
     pub log: Log,
     /// Switches for trials.
@@ -74,6 +84,10 @@ impl Default for Config {
             auth: Auth::default(),
             peers: Peers::default(),
             limits: Limits::default(),
+            realms: Vec::new(),
+            drain: Drain::default(),
+            metrics: Metrics::default(),
+            admin: Admin::default(),
             log: Log::default(),
             lab: Lab::default(),
         }
@@ -81,6 +95,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// `turnserver.toml.example`: every key with its default, and what it means.
+    pub const fn example() -> &'static str {
+        include_str!("../../../turnserver.toml.example")
+    }
+
     /// The configuration of a start without a file.
     ///
     /// With [`Switches::self_signed`] the default listeners speak TLS and DTLS too, and both have
@@ -100,77 +119,65 @@ impl Config {
 
     /// Whether anybody at all can allocate. Otherwise the server answers STUN only.
     pub fn can_relay(&self) -> bool {
-        self.auth.anonymous || self.has_secrets()
+        let auth = &self.auth;
+        let top = (auth.anonymous, &auth.users, &auth.secrets);
+        let of_realms = self
+            .realms
+            .iter()
+            .map(|realm| (realm.auth.anonymous, &realm.auth.users, &realm.auth.secrets));
+        [top].into_iter().chain(of_realms).any(|(anonymous, users, secrets)| {
+            anonymous || !users.is_empty() || !secrets.is_empty()
+        })
     }
 
-    /// Whether the configuration holds a password, key or shared secret.
+    /// Whether the configuration holds a password, key, shared secret or token.
     pub fn has_secrets(&self) -> bool {
-        !self.auth.users.is_empty() || !self.auth.secrets.is_empty()
+        let of_realms = self.realms.iter().map(|realm| (&realm.auth.users, &realm.auth.secrets));
+        !self.admin.tokens.is_empty()
+            || [(&self.auth.users, &self.auth.secrets)]
+                .into_iter()
+                .chain(of_realms)
+                .any(|(users, secrets)| !users.is_empty() || !secrets.is_empty())
     }
 
     pub(crate) fn read(top: &mut Section<'_, '_>, switches: Switches) -> Self {
         let default = Self::default();
         let (tls, has_certificate) = top.table("tls", |section| Tls::read(section, switches));
+        let realm = top.value("realm", realm).unwrap_or(default.realm);
+        let relay = top.table("relay", Relay::read);
+        let auth = top.table("auth", Auth::read);
+        let peers = top.table("peers", Peers::read);
+        let limits = top.table("limits", Limits::read);
+        let inherited =
+            Inherited { realm: &realm, relay: &relay, auth: &auth, peers: &peers, limits: &limits };
+        let realms = Realm::read_all(top, &inherited);
+        let mut names = vec![realm.as_str()];
+        names.extend(realms.iter().map(|realm| realm.name.as_str()));
+        let listen = Listen::read_all(top, has_certificate, &names).unwrap_or(default.listen);
         Self {
-            realm: top.value("realm", realm).unwrap_or(default.realm),
             shards: top.value("shards", Shards::read).unwrap_or(default.shards),
-            listen: Listen::read_all(top, has_certificate).unwrap_or(default.listen),
+            listen,
             tls,
-            relay: top.table("relay", Relay::read),
-            auth: top.table("auth", Auth::read),
-            peers: top.table("peers", Peers::read),
-            limits: top.table("limits", Limits::read),
+            drain: top.table("drain", Drain::read),
+            metrics: top.table("metrics", Metrics::read),
+            admin: top.table("admin", Admin::read),
             log: top.table("log", Log::read),
             lab: top.table("lab", |section| Lab::read(section, switches)),
+            realms,
+            realm,
+            relay,
+            auth,
+            peers,
+            limits,
         }
     }
-}
 
-/// Reads a configuration from `text`; `file_name` names it in errors, and relative paths in it
-/// start from the directory of that file.
-///
-/// # Errors
-///
-/// All mistakes of the text, or the first one that keeps it from being TOML.
-pub fn from_str(text: &str, file_name: &Path) -> Result<Config, ConfigErrors> {
-    let mut config = read(text, file_name, Switches::default())?;
-    config.tls.start_from(file_name.parent().unwrap_or(Path::new("")));
-    Ok(config)
-}
-
-/// Reads a configuration from `text`, with its relative paths as they stand.
-pub(crate) fn read(
-    text: &str,
-    file_name: &Path,
-    switches: Switches,
-) -> Result<Config, ConfigErrors> {
-    let mut source = Source { name: file_name, text, hidden: Vec::new() };
-    let document = match DeTable::parse(text) {
-        Ok(document) => document,
-        Err(error) => return Err(not_toml(&mut source, &error)),
-    };
-    let mut findings = Findings::default();
-    let config =
-        Section::document(document.get_ref(), &mut findings, |top| Config::read(top, switches));
-    match findings.into_errors(&mut source) {
-        None => Ok(config),
-        Some(errors) => Err(errors),
+    /// Makes relative paths start from `directory`.
+    pub(crate) fn start_from(&mut self, directory: &Path) {
+        self.tls.start_from(directory);
+        self.log.start_from(directory);
+        self.admin.start_from(directory);
     }
-}
-
-fn not_toml(source: &mut Source<'_>, error: &toml::de::Error) -> ConfigErrors {
-    let span = error.span().unwrap_or(0..0);
-    let hidden = source.hide_unless_harmless(span.start);
-    let help = if hidden {
-        "the line is not shown, because it may hold a secret; \
-         check its quotes, brackets and commas, and those of the line above"
-    } else if error.message().contains("duplicate key") {
-        "keep one of the two"
-    } else {
-        "a line is `key = value`, `[section]` or `# comment`; texts stand in quotes"
-    };
-    let complaint = Complaint::new(error.message(), help);
-    ConfigErrors::new(vec![ConfigError::new(source, &span, String::new(), complaint)])
 }
 
 impl Shards {
@@ -197,6 +204,11 @@ impl Lab {
 
 fn realm(value: &DeValue<'_>) -> Result<String, Complaint> {
     let text = values::text(value, "example.org")?;
+    realm_name(text).map(|()| text.to_owned())
+}
+
+/// Refuses what no REALM can be.
+pub(crate) fn realm_name(text: &str) -> Result<(), Complaint> {
     // RFC 8489, section 14.9: REALM MUST be fewer than 128 characters. [S13]
     if text.is_empty() || text.chars().count() > 127 || text.contains(char::is_control) {
         return Err(Complaint::new(
@@ -204,5 +216,5 @@ fn realm(value: &DeValue<'_>) -> Result<String, Complaint> {
             "a realm has 1 to 127 characters and no control characters, such as \"example.org\"",
         ));
     }
-    Ok(text.to_owned())
+    Ok(())
 }

@@ -32,6 +32,9 @@ pub(crate) fn parse(text: &str) -> Result<Duration, Complaint> {
 
 /// Spells `duration` in the longest unit that holds it without a fraction.
 pub(crate) fn spell(duration: Duration) -> String {
+    if duration.is_zero() {
+        return "0s".to_owned();
+    }
     let nanoseconds = duration.as_nanos();
     UNITS
         .iter()
@@ -50,7 +53,7 @@ mod tests {
 
     #[test]
     fn every_unit_reads_and_spells_back() {
-        for text in ["200us", "10ms", "30s", "10m", "1h", "2d", "90s", "0us"] {
+        for text in ["200us", "10ms", "30s", "10m", "1h", "2d", "90s", "0s"] {
             assert_eq!(parse(text).map(spell), Ok(text.to_owned()));
         }
         assert_eq!(parse("10 m"), Ok(Duration::from_secs(600)));

@@ -22,7 +22,7 @@ use crate::source::{Excerpt, Source};
 /// `Display` prints it with its source line, in which secrets are masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The file's name, as given to the reader.
+    /// The file's name as given to the reader, or that of the environment variable.
     pub file: PathBuf,
     /// Line of the mistake, from 1.
     pub line: usize,
@@ -45,12 +45,16 @@ impl ConfigError {
         complaint: Complaint,
     ) -> Self {
         let excerpt = source.excerpt(span);
+        let message = match complaint.than_at {
+            None => complaint.message,
+            Some(at) => format!("{} {}", complaint.message, source.place(at, span.start)),
+        };
         Self {
-            file: source.name.to_owned(),
+            file: source.name(span.start).to_owned(),
             line: excerpt.line,
             column: excerpt.column,
             key,
-            message: complaint.message,
+            message,
             help: complaint.help,
             excerpt,
         }
@@ -80,19 +84,19 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// All mistakes of one configuration file, in the order of its lines.
+/// All mistakes of one configuration: of its file, in the order of its lines, then of the
+/// environment.
 ///
 /// Holds at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors(Vec<ConfigError>);
 
 impl ConfigErrors {
-    pub(crate) fn new(mut errors: Vec<ConfigError>) -> Self {
-        errors.sort_by_key(|error| (error.line, error.column));
+    pub(crate) fn new(errors: Vec<ConfigError>) -> Self {
         Self(errors)
     }
 
-    /// The mistakes, in the order of the file's lines.
+    /// The mistakes, in their order.
     pub fn as_slice(&self) -> &[ConfigError] {
         &self.0
     }

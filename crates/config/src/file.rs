@@ -1,13 +1,13 @@
 //! Reads the configuration file, and judges who else can. [H35]
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use zeroize::Zeroizing;
-
-use crate::config::{Config, read};
+use crate::config::Config;
+use crate::document;
+use crate::environment::Environment;
 use crate::error::ConfigErrors;
+use crate::include::{Opened, shell_word};
 use crate::warning::Warning;
 
 /// A configuration that was read from a file.
@@ -15,7 +15,7 @@ use crate::warning::Warning;
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// What is odd about the file itself; [`Config::warnings`] judges what it says.
+    /// What is odd about the files and variables; [`Config::warnings`] judges what it says.
     pub warnings: Vec<Warning>,
 }
 
@@ -53,55 +53,80 @@ pub enum LoadError {
     Invalid(#[from] ConfigErrors),
 }
 
-/// Reads and checks the file at `path`. Relative paths in it start from its directory.
+/// Reads and checks the file at `path`, with `environment` and then `switches` over it. Relative
+/// paths in both start from the file's directory.
 ///
 /// # Errors
 ///
-/// Where the file cannot be read, can be written by everybody, or holds mistakes.
-pub fn load(path: &Path, switches: Switches) -> Result<Loaded, LoadError> {
+/// Where the file cannot be read, can be written by everybody, or what it or the environment says
+/// is wrong.
+pub fn load(
+    path: &Path,
+    switches: Switches,
+    environment: &Environment,
+) -> Result<Loaded, LoadError> {
     let failed = |source| LoadError::Read { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(failed)?;
-    // The mode of the opened file, not of the name, which could be exchanged meanwhile.
-    let mode = mode_of(&file).map_err(failed)?;
-    if mode & 0o002 != 0 {
+    let opened = Opened::read(path).map_err(failed)?;
+    if opened.is_writable_by_others() {
         return Err(LoadError::WritableByOthers { path: path.to_owned() });
     }
-    let mut text = Zeroizing::new(String::new());
-    file.read_to_string(&mut text).map_err(failed)?;
-    let mut config = read(&text, path, switches)?;
     // Absolute, so that they are what they were when the certificates are read again.
     let path_from_root = std::path::absolute(path).map_err(failed)?;
-    config.tls.start_from(path_from_root.parent().unwrap_or(Path::new("")));
-    let mut warnings = Vec::new();
-    if mode & 0o004 != 0 && config.has_secrets() {
-        warnings.push(Warning {
-            message: format!(
-                "{} holds secrets and everybody on this host can read it",
-                path.display()
-            ),
-            help: format!("chmod o-r {}", shell_word(path)),
-        });
+    let directory = path_from_root.parent().unwrap_or(Path::new(""));
+    let document = document::read(&opened.text, path, directory, switches, environment)?;
+    let mut warnings = document.warnings;
+    warnings.extend(document.has_secrets.then(|| opened.warning(path)).flatten());
+    Ok(Loaded { config: document.config, warnings })
+}
+
+/// Judges the mode of the file at `path` that `config` was imported from.
+///
+/// # Errors
+///
+/// Where the file cannot be read or can be written by everybody.
+pub fn file_warnings(path: &Path, config: &Config) -> Result<Vec<Warning>, LoadError> {
+    let failed = |source| LoadError::Read { path: path.to_owned(), source };
+    let opened = Opened::read(path).map_err(failed)?;
+    if opened.is_writable_by_others() {
+        return Err(LoadError::WritableByOthers { path: path.to_owned() });
     }
-    Ok(Loaded { config, warnings })
+    Ok(config.has_secrets().then(|| opened.warning(path)).flatten().into_iter().collect())
 }
 
-#[cfg(unix)]
-fn mode_of(file: &File) -> io::Result<u32> {
-    use std::os::unix::fs::PermissionsExt as _;
-    Ok(file.metadata()?.permissions().mode())
+/// Reads and checks `text`, such as an imported configuration, as [`load`] does a file of the
+/// name `path`.
+///
+/// # Errors
+///
+/// Where what it or the environment says is wrong.
+pub fn from_text(
+    text: &str,
+    path: &Path,
+    switches: Switches,
+    environment: &Environment,
+) -> Result<Loaded, LoadError> {
+    let failed = |source| LoadError::Read { path: path.to_owned(), source };
+    let path_from_root = std::path::absolute(path).map_err(failed)?;
+    let directory = path_from_root.parent().unwrap_or(Path::new(""));
+    let document = document::read(text, path, directory, switches, environment)?;
+    Ok(Loaded { config: document.config, warnings: document.warnings })
 }
 
-/// Elsewhere files have no such modes; nothing is judged.
-#[cfg(not(unix))]
-fn mode_of(_: &File) -> io::Result<u32> {
-    Ok(0)
-}
-
-/// `path` as a shell takes it, quoted only where it must be.
-fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+/// The configuration of a start without a file: that of [`Config::without_file`] with
+/// `environment` over it. Relative paths start from the working directory.
+///
+/// # Errors
+///
+/// Where what the environment says is wrong.
+pub fn from_environment(
+    switches: Switches,
+    environment: &Environment,
+) -> Result<Loaded, LoadError> {
+    let mut loaded = from_text("", Path::new("environment"), switches, environment)?;
+    if loaded.config.listen == Config::default().listen {
+        loaded.config.listen = Config::without_file(switches).listen;
+    }
+    Ok(loaded)
 }
 
 #[cfg(all(test, unix))]
@@ -120,7 +145,7 @@ mod tests {
         let path = directory.path().join("t.toml");
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        (load(&path, Switches::default()), path.display().to_string())
+        (load(&path, Switches::default(), &Environment::default()), path.display().to_string())
     }
 
     #[test]
@@ -145,7 +170,11 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = load(Path::new("/nonexistent/turnserver.toml"), Switches::default());
+        let error = load(
+            Path::new("/nonexistent/turnserver.toml"),
+            Switches::default(),
+            &Environment::default(),
+        );
         let error = error.unwrap_err().to_string();
         assert!(error.starts_with("error: cannot read /nonexistent/turnserver.toml: "), "{error}");
     }
@@ -165,16 +194,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("t.toml");
         fs::write(&path, "[[listen]]\naddress = '0.0.0.0:443'\ntransports = ['tls']\n").unwrap();
-        let error = load(&path, Switches::default()).unwrap_err().to_string();
+        let error =
+            load(&path, Switches::default(), &Environment::default()).unwrap_err().to_string();
         assert!(error.contains("needs a certificate"), "{error}");
         let switches = Switches { self_signed: true, loopback_peers: true };
-        let config = load(&path, switches).unwrap().config;
+        let config = load(&path, switches, &Environment::default()).unwrap().config;
         assert!(config.tls.self_signed && config.lab.loopback_peers);
-    }
-
-    #[test]
-    fn the_chmod_line_survives_a_path_with_spaces_and_quotes() {
-        assert_eq!(shell_word(Path::new("/etc/a b's")), r"'/etc/a b'\''s'");
-        assert_eq!(shell_word(Path::new("/etc/turnserver.toml")), "/etc/turnserver.toml");
     }
 }

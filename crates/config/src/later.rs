@@ -6,17 +6,10 @@
 
 use crate::complaint::Complaint;
 
-const LATER: [(&str, &str, &str); 10] = [
-    ("", "realms", "several realms are not available yet"),
-    ("", "drain", "draining is not available yet"),
-    ("", "metrics", "metrics are not available yet"),
-    ("", "admin", "the admin interface is not available yet"),
+const LATER: [(&str, &str, &str); 3] = [
     ("", "credentials", "the credentials listener is not available yet"),
-    ("listen", "realm", "several realms are not available yet"),
     ("relay", "copy_tos", "copying DSCP and ECN is not available yet"),
     ("auth", "stores", "credential stores are not available yet"),
-    ("auth.secrets", "tenant", "several tenants are not available yet"),
-    ("auth.secrets", "limits", "limits of one secret are not available yet"),
 ];
 
 /// The complaint about `key` in `section`, if it is one of those to come.

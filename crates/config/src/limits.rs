@@ -13,7 +13,8 @@ use crate::reader::Section;
 use crate::size::Size;
 use crate::values;
 
-/// The limits. A *source* is an IPv4 address or an IPv6 /64.
+/// The limits of the process, and those of the realm at the top of the file, from which the other
+/// realms inherit what they do not write. A *source* is an IPv4 address or an IPv6 /64.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Allocations of the whole process, at least 1. Default: off.
@@ -169,7 +170,7 @@ impl Limits {
 }
 
 impl AllocationsPerUser {
-    fn read(value: &DeValue<'_>) -> Result<Self, Complaint> {
+    pub(crate) fn read(value: &DeValue<'_>) -> Result<Self, Complaint> {
         if value.as_str() == Some("auto") {
             return Ok(Self::Auto);
         }
@@ -180,16 +181,16 @@ impl AllocationsPerUser {
     }
 }
 
-fn count(value: &DeValue<'_>) -> Result<Limit<u32>, Complaint> {
+pub(crate) fn count(value: &DeValue<'_>) -> Result<Limit<u32>, Complaint> {
     values::limit(value, |value| values::number(value, 1, u32::MAX))
 }
 
-fn channels(value: &DeValue<'_>) -> Result<Limit<u32>, Complaint> {
+pub(crate) fn channels(value: &DeValue<'_>) -> Result<Limit<u32>, Complaint> {
     // RFC 8656, section 12: channel numbers are 0x4000 to 0x4FFF.
     values::limit(value, |value| values::number(value, 1, 4096))
 }
 
-fn rate(value: &DeValue<'_>) -> Result<Limit<Rate>, Complaint> {
+pub(crate) fn rate(value: &DeValue<'_>) -> Result<Limit<Rate>, Complaint> {
     values::limit(value, |value| {
         if let Some(number) = value.as_integer() {
             let help = format!("write how often, in quotes: \"{number}/s\"");
@@ -199,7 +200,7 @@ fn rate(value: &DeValue<'_>) -> Result<Limit<Rate>, Complaint> {
     })
 }
 
-fn bandwidth(value: &DeValue<'_>) -> Result<Limit<BitRate>, Complaint> {
+pub(crate) fn bandwidth(value: &DeValue<'_>) -> Result<Limit<BitRate>, Complaint> {
     values::limit(value, |value| {
         if let Some(number) = value.as_integer() {
             // A small number was surely not meant in bits.
@@ -211,11 +212,11 @@ fn bandwidth(value: &DeValue<'_>) -> Result<Limit<BitRate>, Complaint> {
     })
 }
 
-fn lifetime(value: &DeValue<'_>) -> Result<Duration, Complaint> {
+pub(crate) fn lifetime(value: &DeValue<'_>) -> Result<Duration, Complaint> {
     // RFC 8656, section 7.2: the default lifetime of 600 s must remain possible. [T10]
     values::duration(value, Duration::from_secs(600), Duration::from_secs(86_400))
 }
 
-fn age(value: &DeValue<'_>) -> Result<Duration, Complaint> {
+pub(crate) fn age(value: &DeValue<'_>) -> Result<Duration, Complaint> {
     values::duration(value, Duration::from_secs(600), Duration::from_secs(365 * 86_400))
 }

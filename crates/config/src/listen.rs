@@ -7,7 +7,9 @@ use toml::de::DeValue;
 
 use crate::address_range::AddressRange;
 use crate::complaint::Complaint;
+use crate::entries::quoted_key;
 use crate::reader::Section;
+use crate::suggest::nearest;
 use crate::values;
 
 /// One address that is listened on.
@@ -22,6 +24,10 @@ pub struct Listen {
     /// Upstreams that put a PROXY header before a connection or datagram, and the only ones that
     /// are served here. Default: none, which is no PROXY protocol.
     pub proxy_protocol: Vec<AddressRange>,
+    /// The realm that is served here: [`Config::realm`](crate::Config::realm) or the name of one
+    /// of [`Config::realms`](crate::Config::realms). Nothing (the default): the realm that a TLS
+    /// client's server name says, and [`Config::realm`](crate::Config::realm) for all others.
+    pub realm: Option<String>,
 }
 
 /// A transport between client and server (RFC 8656, section 3.1).
@@ -41,15 +47,25 @@ impl Listen {
     /// `transports` at `port` of every IPv4 and every IPv6 address.
     pub(crate) fn everywhere(port: u16, transports: &[Transport]) -> [Self; 2] {
         [SocketAddr::from(([0; 4], port)), SocketAddr::from(([0_u16; 8], port))].map(|address| {
-            Self { address, transports: transports.to_vec(), proxy_protocol: Vec::new() }
+            Self {
+                address,
+                transports: transports.to_vec(),
+                proxy_protocol: Vec::new(),
+                realm: None,
+            }
         })
     }
 
-    /// Reads every `[[listen]]`. `has_certificate`: whether `[tls]` is meant to bring one.
-    pub(crate) fn read_all(top: &mut Section<'_, '_>, has_certificate: bool) -> Option<Vec<Self>> {
+    /// Reads every `[[listen]]`. `has_certificate`: whether `[tls]` is meant to bring one;
+    /// `realms`: the names of all realms.
+    pub(crate) fn read_all(
+        top: &mut Section<'_, '_>,
+        has_certificate: bool,
+        realms: &[&str],
+    ) -> Option<Vec<Self>> {
         let help = "start each one with a line [[listen]], in double brackets";
         let all = top.tables("listen", help, |section| {
-            let read = Self::read(section, has_certificate);
+            let read = Self::read(section, has_certificate, realms);
             (read, section.span_of("address"))
         })?;
         let mut kept: Vec<Self> = Vec::new();
@@ -62,10 +78,11 @@ impl Listen {
         }
         for (read, span) in all {
             let Some(listen) = read else { continue };
-            if kept.iter().any(|other| other.address == listen.address) {
+            if kept.iter().any(|other| other.shares_a_socket_with(&listen)) {
                 let complaint = Complaint::new(
                     format!("{} is listed twice", listen.address),
-                    "name every transport of an address in one [[listen]]",
+                    "name \"udp\" and \"dtls\" of an address in one [[listen]], and \"tcp\" and \
+                     \"tls\" in one",
                 );
                 top.complain("listen.address", span, complaint);
             }
@@ -74,7 +91,16 @@ impl Listen {
         Some(kept)
     }
 
-    fn read(section: &mut Section<'_, '_>, has_certificate: bool) -> Option<Self> {
+    /// UDP and TCP ports have nothing to do with each other.
+    fn shares_a_socket_with(&self, other: &Self) -> bool {
+        let has = |listen: &Self, of_udp: bool| {
+            listen.transports.iter().any(|transport| transport.is_over_udp() == of_udp)
+        };
+        self.address == other.address
+            && [true, false].into_iter().any(|of_udp| has(self, of_udp) && has(other, of_udp))
+    }
+
+    fn read(section: &mut Section<'_, '_>, has_certificate: bool, realms: &[&str]) -> Option<Self> {
         let transports = section
             .list("transports", transport)
             .map(|listed| check_transports(section, listed, has_certificate));
@@ -88,6 +114,7 @@ impl Listen {
             );
             section.complain("proxy_protocol", section.span_of("proxy_protocol"), complaint);
         }
+        let realm = section.value("realm", |value| listed_realm(value, realms));
         let missing = !section.has("address");
         let address = section.value("address", address);
         if missing {
@@ -101,8 +128,27 @@ impl Listen {
             proxy_protocol: proxy_protocol
                 .map(|listed| listed.into_iter().map(|(range, _)| range).collect())
                 .unwrap_or_default(),
+            realm,
         })
     }
+}
+
+/// A realm that the file has. [A20]
+fn listed_realm(value: &DeValue<'_>, realms: &[&str]) -> Result<String, Complaint> {
+    let text = values::text(value, "b.example")?;
+    if realms.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    let all = realms.iter().map(|name| format!("\"{}\"", name.escape_debug()));
+    let help = match nearest(text, realms.iter().copied()) {
+        Some(meant) => format!("did you mean \"{}\"?", meant.escape_debug()),
+        None => format!(
+            "write one of {}, or add a section [realms.{}]",
+            all.collect::<Vec<_>>().join(", "),
+            quoted_key(text)
+        ),
+    };
+    Err(Complaint::new("no such realm", help))
 }
 
 impl Transport {
@@ -116,6 +162,13 @@ impl Transport {
             Self::Tcp => "tcp",
             Self::Tls => "tls",
             Self::Dtls => "dtls",
+        }
+    }
+
+    fn is_over_udp(self) -> bool {
+        match self {
+            Self::Udp | Self::Dtls => true,
+            Self::Tcp | Self::Tls => false,
         }
     }
 
@@ -164,36 +217,20 @@ fn check_transports(
 }
 
 fn address(value: &DeValue<'_>) -> Result<SocketAddr, Complaint> {
-    let text = values::text(value, "0.0.0.0:3478")?;
-    let Ok(address) = text.parse::<SocketAddr>() else {
-        let help = if let Ok(address) = text.trim_matches(['[', ']']).parse() {
-            format!("write it with its port: \"{}\"", SocketAddr::new(address, PORT))
-        } else if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
-            format!("write \"0.0.0.0:{port}\" and, in another [[listen]], \"[::]:{port}\"")
-        } else if text.contains(|c: char| c.is_ascii_alphabetic()) && text.matches(':').count() < 2
-        {
-            "names are not looked up: write the address itself, such as \"0.0.0.0:3478\"".to_owned()
-        } else {
-            "write \"0.0.0.0:3478\" or \"[::]:3478\"".to_owned()
-        };
-        return Err(Complaint::new("not an address and port", help));
-    };
-    let canonical = address.ip().to_canonical();
-    if canonical != address.ip() {
-        let help = format!("write it as IPv4: \"{}\"", SocketAddr::new(canonical, address.port()));
-        return Err(Complaint::new("an IPv4-mapped IPv6 address", help));
-    }
-    if address.ip().is_multicast() {
-        return Err(Complaint::new(
-            "a multicast address cannot be listened on",
-            "write an address of this host, or \"0.0.0.0:3478\" for all",
-        ));
-    }
-    if address.port() == 0 {
-        let help = format!("write \"{}\"", SocketAddr::new(address.ip(), PORT));
-        return Err(Complaint::new("port 0 is none that a client can be told", help));
-    }
-    Ok(address)
+    let example = SocketAddr::from(([0; 4], PORT));
+    values::socket_address(value, example).map_err(|complaint| {
+        let text = value.as_str().unwrap_or_default();
+        // A bare port is what other servers' files have.
+        match text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
+            Ok(port) => Complaint {
+                help: format!(
+                    "write \"0.0.0.0:{port}\" and, in another [[listen]], \"[::]:{port}\""
+                ),
+                ..complaint
+            },
+            Err(_) => complaint,
+        }
+    })
 }
 
 /// The default port of STUN and TURN over UDP and TCP (RFC 8489, section 18.6; RFC 8656, section 20).

@@ -11,12 +11,16 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use zeroize::Zeroizing;
 
 use crate::complaint::Complaint;
+use crate::entries::quoted_key;
 use crate::error::{ConfigError, ConfigErrors};
+use crate::include::Includes;
 use crate::later;
 use crate::source::Source;
 use crate::suggest::nearest;
@@ -32,6 +36,8 @@ pub(crate) struct Findings {
     hidden: Vec<Range<usize>>,
     /// Every (section, key) that was asked for; the top level's section is empty.
     known: BTreeSet<(String, &'static str)>,
+    /// The files that values were read from.
+    pub(crate) includes: Includes,
 }
 
 #[derive(Debug)]
@@ -42,9 +48,19 @@ struct Unknown {
 }
 
 impl Findings {
+    /// Nothing found yet; files are read by `includes`.
+    pub(crate) fn of(includes: Includes) -> Self {
+        Self { includes, ..Self::default() }
+    }
+
     /// Notes a mistake at a place.
     pub(crate) fn error(&mut self, span: Range<usize>, key: String, complaint: Complaint) {
         self.errors.push((span, key, complaint));
+    }
+
+    /// Keeps a range out of the excerpts.
+    pub(crate) fn hide_range(&mut self, range: Range<usize>) {
+        self.hidden.push(range);
     }
 
     /// All (section, key) that the reader asked for.
@@ -54,7 +70,7 @@ impl Findings {
     }
 
     /// The mistakes, in the order of the file; nothing if there are none.
-    pub(crate) fn into_errors(mut self, source: &mut Source<'_>) -> Option<ConfigErrors> {
+    pub(crate) fn take_errors(&mut self, source: &mut Source<'_>) -> Option<ConfigErrors> {
         for unknown in std::mem::take(&mut self.unknown) {
             let complaint = self.judge_unknown(&unknown);
             let path = join(&unknown.section, &unknown.key);
@@ -63,8 +79,10 @@ impl Findings {
         if self.errors.is_empty() {
             return None;
         }
-        source.hidden = self.hidden;
-        let errors = self.errors.into_iter();
+        source.hidden = std::mem::take(&mut self.hidden);
+        let mut errors = std::mem::take(&mut self.errors);
+        errors.sort_by_key(|(span, _, _)| span.start);
+        let errors = errors.into_iter();
         Some(ConfigErrors::new(
             errors.map(|(span, key, what)| ConfigError::new(source, &span, key, what)).collect(),
         ))
@@ -75,7 +93,11 @@ impl Findings {
             return complaint;
         }
         let here = || self.known.iter().filter(|(of, _)| of == section).map(|(_, name)| *name);
-        let elsewhere = |name: &str| self.known.iter().find(|(_, known)| *known == name);
+        // A key of a realm is one of the whole server first.
+        let elsewhere = |name: &str| {
+            let homes = self.known.iter().filter(|(_, known)| *known == name);
+            homes.min_by_key(|(home, _)| home.starts_with("realms."))
+        };
         let help = if let Some((home, _)) = elsewhere(key) {
             match home.as_str() {
                 "" => format!("`{key}` belongs to the top of the file, above the first [section]"),
@@ -217,16 +239,92 @@ impl<'r, 'd> Section<'r, 'd> {
         (all.len() == items.len()).then_some(all)
     }
 
+    /// Reads every table below the table `key`, whatever its name, each with `read`, which is
+    /// given the name and its place.
+    pub(crate) fn named_tables<T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(&mut Section<'_, '_>, &str, Range<usize>) -> T,
+    ) -> Vec<T> {
+        // Read once from nothing, so that its keys are known in any case.
+        let (empty, mut scratch) = (DeTable::new(), Findings::default());
+        let path = join(&self.path, &format!("{key}.NAME"));
+        Section { path, span: 0..0, table: &empty, asked: Vec::new(), findings: &mut scratch }
+            .run(|section| read(section, "NAME", 0..0));
+        self.findings.known.append(&mut scratch.known);
+
+        let Some(value) = self.ask(key) else {
+            return Vec::new();
+        };
+        let Some(tables) = value.get_ref().as_table() else {
+            self.findings.hide(value);
+            let help = format!("write each as a section of its own: [{key}.\"NAME\"]");
+            let complaint = Complaint::wrong_type("a table", value.get_ref(), help);
+            self.complain(key, value.span(), complaint);
+            return Vec::new();
+        };
+        let mut all = Vec::with_capacity(tables.len());
+        for (name, value) in tables {
+            let path = format!("{key}.{}", quoted_key(name.get_ref()));
+            match value.get_ref().as_table() {
+                Some(table) => {
+                    let section = self.inner(&path, table, value.span());
+                    all.push(section.run(|section| read(section, name.get_ref(), name.span())));
+                }
+                None => {
+                    self.findings.hide(value);
+                    let help = format!("write it as a section of its own: [{path}]");
+                    let complaint = Complaint::wrong_type("a table", value.get_ref(), help);
+                    self.complain(&path, value.span(), complaint);
+                }
+            }
+        }
+        all
+    }
+
+    /// One table of the list `key`, which whoever asks has looked at already.
+    pub(crate) fn item<'s, 'i>(
+        &'s mut self,
+        key: &str,
+        table: &'s DeTable<'i>,
+        span: Range<usize>,
+    ) -> Section<'s, 'i> {
+        let path = join(&self.path, key);
+        Section { path, span, table, asked: Vec::new(), findings: self.findings }
+    }
+
     /// The value of `key` as it stands, hidden from every excerpt.
     pub(crate) fn hidden(&mut self, key: &'static str) -> Option<&'r Value<'d>> {
+        self.hidden_but(key, &[])
+    }
+
+    /// The same, but for what stands below the keys `shown`.
+    pub(crate) fn hidden_but(
+        &mut self,
+        key: &'static str,
+        shown: &[&str],
+    ) -> Option<&'r Value<'d>> {
         let value = self.ask(key)?;
-        self.findings.hide(value);
+        self.findings.hide_but(value, shown);
         Some(value)
+    }
+
+    /// The content of the file at `path`, which starts from the directory of the document.
+    ///
+    /// # Errors
+    /// It cannot be read, or everybody could change it.
+    pub(crate) fn include(&mut self, path: &Path) -> Result<Zeroizing<String>, Complaint> {
+        self.findings.includes.read(path)
     }
 
     /// Notes a mistake in the value of `key`, at `span`.
     pub(crate) fn complain(&mut self, key: &str, span: Range<usize>, complaint: Complaint) {
         self.findings.error(span, join(&self.path, key), complaint);
+    }
+
+    /// Notes a mistake in the section itself, at `span`.
+    pub(crate) fn complain_of_itself(&mut self, span: Range<usize>, complaint: Complaint) {
+        self.findings.error(span, self.path.clone(), complaint);
     }
 
     /// The place of the section itself.
@@ -242,6 +340,12 @@ impl<'r, 'd> Section<'r, 'd> {
     /// Whether the file has `key` here.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
+    }
+
+    /// Whether the value of `key` is a list without an item.
+    pub(crate) fn is_empty_list(&self, key: &str) -> bool {
+        let items = self.table.get(key).and_then(|value| value.get_ref().as_array());
+        items.is_some_and(|items| items.is_empty())
     }
 
     fn ask(&mut self, key: &'static str) -> Option<&'r Value<'d>> {
@@ -264,7 +368,8 @@ impl<'r, 'd> Section<'r, 'd> {
         Section { path, span, table, asked: Vec::new(), findings: self.findings }
     }
 
-    fn run<T>(mut self, read: impl FnOnce(&mut Section<'_, '_>) -> T) -> T {
+    /// Reads the section with `read`; the keys that it did not ask for are unknown ones.
+    pub(crate) fn run<T>(mut self, read: impl FnOnce(&mut Section<'_, '_>) -> T) -> T {
         let result = read(&mut self);
         for (key, value) in self.table {
             if !self.asked.iter().any(|asked| asked == key.get_ref()) {
@@ -282,10 +387,19 @@ impl<'r, 'd> Section<'r, 'd> {
 
 impl Findings {
     /// Keeps every text and number in `value` out of the excerpts.
-    fn hide(&mut self, value: &Value<'_>) {
+    pub(crate) fn hide(&mut self, value: &Value<'_>) {
+        self.hide_but(value, &[]);
+    }
+
+    /// The same, but for what stands below the keys `shown`.
+    fn hide_but(&mut self, value: &Value<'_>, shown: &[&str]) {
         match value.get_ref() {
-            DeValue::Table(table) => table.iter().for_each(|(_, inner)| self.hide(inner)),
-            DeValue::Array(items) => items.iter().for_each(|item| self.hide(item)),
+            DeValue::Table(table) => {
+                let hidden =
+                    table.iter().filter(|(key, _)| !shown.contains(&key.get_ref().as_ref()));
+                hidden.for_each(|(_, inner)| self.hide_but(inner, shown));
+            }
+            DeValue::Array(items) => items.iter().for_each(|item| self.hide_but(item, shown)),
             DeValue::String(_)
             | DeValue::Integer(_)
             | DeValue::Float(_)

@@ -34,6 +34,9 @@ pub struct Relay {
     /// Lets clients bind channels 0x4000-0x7FFF as RFC 5766 had it, instead of 0x4000-0x4FFF
     /// (RFC 8656 section 12); coturn's `rfc5766-channel-numbers`. Default: false.
     pub rfc5766_channel_numbers: bool,
+    /// Relays from the address that the client sent to, where that is one of `addresses`, instead
+    /// of the least used; what coturn does without `relay-ip`. Default: false.
+    pub prefer_listener: bool,
     /// Relays TCP connections between clients and peers (RFC 6062). Default: false.
     pub tcp: bool,
 }
@@ -69,6 +72,7 @@ impl Default for Relay {
             latency_budget: Limit::At(Duration::from_micros(200)),
             dscp: 0,
             rfc5766_channel_numbers: false,
+            prefer_listener: false,
             tcp: false,
         }
     }
@@ -91,12 +95,15 @@ impl Relay {
             rfc5766_channel_numbers: section
                 .value("rfc5766_channel_numbers", values::boolean)
                 .unwrap_or(default.rfc5766_channel_numbers),
+            prefer_listener: section
+                .value("prefer_listener", values::boolean)
+                .unwrap_or(default.prefer_listener),
             tcp: section.value("tcp", values::boolean).unwrap_or(default.tcp),
         }
     }
 
-    fn read_addresses(section: &mut Section<'_, '_>) -> Vec<IpAddr> {
-        let mut kept = Vec::new();
+    pub(crate) fn read_addresses(section: &mut Section<'_, '_>) -> Vec<IpAddr> {
+        let mut kept: Vec<IpAddr> = Vec::new();
         let listed =
             section.list("addresses", |value| own_address(values::text(value, "192.0.2.1")?));
         for (address, span) in listed.unwrap_or_default() {
@@ -180,7 +187,7 @@ impl External {
 }
 
 impl DefaultFamily {
-    const NAMES: [(&str, Self); 3] =
+    pub(crate) const NAMES: [(&str, Self); 3] =
         [("ipv4", Self::Ipv4), ("ipv6", Self::Ipv6), ("client", Self::Client)];
 
     pub(crate) fn name(self) -> &'static str {

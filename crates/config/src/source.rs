@@ -1,7 +1,10 @@
-//! The text of a configuration file, and the lines of it that errors show.
+//! The texts that a configuration is read from, and the lines of them that errors show.
+//!
+//! A place is one number: the offset in all texts laid end to end, the file first, one character
+//! between two of them. So one tree holds values of the file and of the environment.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What stands in an excerpt instead of a value that may be a secret.
 ///
@@ -23,25 +26,61 @@ pub(crate) struct Excerpt {
     pub(crate) width: usize,
 }
 
-/// A file's name and text, with the byte ranges that must never be shown.
+/// The texts, with the ranges that must never be shown.
 pub(crate) struct Source<'t> {
-    pub(crate) name: &'t Path,
-    pub(crate) text: &'t str,
+    parts: Vec<Part<'t>>,
     pub(crate) hidden: Vec<Range<usize>>,
 }
 
-impl Source<'_> {
+/// A file or an environment variable.
+struct Part<'t> {
+    name: PathBuf,
+    text: &'t str,
+    base: usize,
+}
+
+impl<'t> Source<'t> {
+    /// The text of a file that is called `name`.
+    pub(crate) fn new(name: &Path, text: &'t str) -> Self {
+        let parts = vec![Part { name: name.to_owned(), text, base: 0 }];
+        Self { parts, hidden: Vec::new() }
+    }
+
+    /// Adds a text, and says where its places begin.
+    pub(crate) fn add(&mut self, name: &Path, text: &'t str) -> usize {
+        let base = self.parts.last().map_or(0, |last| last.base + last.text.len() + 1);
+        self.parts.push(Part { name: name.to_owned(), text, base });
+        base
+    }
+
+    /// The name of the text at `at`.
+    pub(crate) fn name(&self, at: usize) -> &Path {
+        self.part(at).map_or(Path::new(""), |part| part.name.as_path())
+    }
+
+    /// The place `at` as a sentence ends with it, seen from `from`.
+    pub(crate) fn place(&self, at: usize, from: usize) -> String {
+        let line = self.excerpt(&(at..at)).line;
+        let (name, here) = (self.name(at), self.name(from));
+        if name == here { format!("in line {line}") } else { format!("in {}", name.display()) }
+    }
+
+    fn part(&self, at: usize) -> Option<&Part<'t>> {
+        self.parts.iter().rev().find(|part| part.base <= at)
+    }
+
     /// Cuts out the first line of `span`.
     pub(crate) fn excerpt(&self, span: &Range<usize>) -> Excerpt {
-        let mut start = span.start.min(self.text.len());
-        while !self.text.is_char_boundary(start) {
+        let (whole, base) = self.part(span.start).map_or(("", 0), |part| (part.text, part.base));
+        let mut start = (span.start - base).min(whole.len());
+        while !whole.is_char_boundary(start) {
             start -= 1;
         }
-        let span = start..span.end.max(start + 1);
-        let (before, after) = self.text.split_at(start);
+        let span = start..span.end.saturating_sub(base).max(start + 1);
+        let (before, after) = whole.split_at(start);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line_end = after.find('\n').map_or(self.text.len(), |newline| start + newline);
-        let line = self.text.get(line_start..line_end).unwrap_or_default();
+        let line_end = after.find('\n').map_or(whole.len(), |newline| start + newline);
+        let line = whole.get(line_start..line_end).unwrap_or_default();
 
         let mut text = String::new();
         let mut width = 0;
@@ -49,7 +88,7 @@ impl Source<'_> {
         let mut mask: Option<(usize, usize)> = None; // (start of the hidden range, column of its mask)
         for (offset, character) in line.char_indices() {
             let at = line_start + offset;
-            let piece = match self.hidden.iter().find(|range| range.contains(&at)) {
+            let piece = match self.hidden.iter().find(|range| range.contains(&(base + at))) {
                 Some(range) => match mask {
                     Some((of, column)) if of == range.start => column,
                     _ => {
@@ -80,54 +119,78 @@ impl Source<'_> {
         let caret = caret.unwrap_or(width..width);
         Excerpt {
             line: before.matches('\n').count() + 1,
-            column: self.text.get(line_start..start).map_or(0, |left| left.chars().count()) + 1,
+            column: whole.get(line_start..start).map_or(0, |left| left.chars().count()) + 1,
             text,
             indent: caret.start,
             width: caret.len().max(1),
         }
     }
 
-    /// Hides the line at `at` unless it stands where no secret can stand.
+    /// Hides the file's line at `at` unless it stands where no secret can stand.
     ///
     /// A file that does not parse has no tree that says what belongs to
     /// `[auth]`, so this goes by the lines above, and hides when in doubt.
     /// Says whether it did.
     pub(crate) fn hide_unless_harmless(&mut self, at: usize) -> bool {
-        const HARMLESS: [&str; 8] =
-            ["listen", "tls", "tls.certificates", "relay", "peers", "limits", "log", "lab"];
-        const TELLTALE: [&str; 7] =
-            ["auth", "secret", "users", "password", "credential", "token", "-----begin"];
-
-        let at = at.min(self.text.len());
-        let end = self.text.get(at..).and_then(|rest| rest.find('\n'));
-        let end = end.map_or(self.text.len(), |newline| at + newline);
+        let whole = self.parts.first().map_or("", |file| file.text);
+        let at = at.min(whole.len());
+        let end = whole.get(at..).and_then(|rest| rest.find('\n'));
+        let end = end.map_or(whole.len(), |newline| at + newline);
         let mut harmless = true; // before the first header stand only realm, shards and dotted keys
-        for line in self.text.get(..end).unwrap_or_default().lines() {
+        for line in whole.get(..end).unwrap_or_default().lines() {
             let line = line.trim();
             let content = line.split('#').next().unwrap_or_default().trim();
             if line.starts_with('[') {
-                harmless = HARMLESS.contains(&content.trim_matches(['[', ']']));
+                harmless = is_harmless_header(content.trim_matches(['[', ']']));
             }
-            let lowercase = line.to_ascii_lowercase();
             let comment = line.starts_with('#');
-            if !comment && TELLTALE.iter().any(|word| lowercase.contains(word)) {
+            if !comment && is_telltale(line) {
                 harmless = false;
             }
         }
         if !harmless {
-            let start = self.text.get(..at).and_then(|before| before.rfind('\n'));
+            let start = whole.get(..at).and_then(|before| before.rfind('\n'));
             self.hidden.push(start.map_or(0, |newline| newline + 1)..end);
         }
         !harmless
     }
 }
 
+/// Whether no secret stands in the section of this header.
+fn is_harmless_header(header: &str) -> bool {
+    const OF_A_REALM: [&str; 3] = [".peers", ".limits", ".relay"];
+    HARMLESS.contains(&header)
+        || (header.starts_with("realms.") && OF_A_REALM.iter().any(|end| header.ends_with(end)))
+}
+
+/// Whether `text` has a word that secrets stand beside.
+pub(crate) fn is_telltale(text: &str) -> bool {
+    const TELLTALE: [&str; 7] =
+        ["auth", "secret", "users", "password", "credential", "token", "-----begin"];
+    let lowercase = text.to_ascii_lowercase();
+    TELLTALE.iter().any(|word| lowercase.contains(word))
+}
+
+/// Sections that hold no secret.
+pub(crate) const HARMLESS: [&str; 10] = [
+    "listen",
+    "tls",
+    "tls.certificates",
+    "relay",
+    "peers",
+    "limits",
+    "drain",
+    "metrics",
+    "log",
+    "lab",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn source(text: &str) -> Source<'_> {
-        Source { name: Path::new("t.toml"), text, hidden: Vec::new() }
+        Source::new(Path::new("t.toml"), text)
     }
 
     #[test]
@@ -184,7 +247,24 @@ mod tests {
         assert!(hides("[tls]\nkey = -----BEGIN PRIVATE KEY-----\nxyz", "xyz"));
         assert!(!hides("[tls]\ncertificates = [{ certificate = xyz }]", "xyz"));
         assert!(!hides("[auth]\nsecrets = []\n[relay]\nports = xyz", "xyz"));
+        assert!(hides("[realms.b]\n[realms.b.auth]\nx = 'xyz", "xyz"));
+        assert!(hides("[admin]\nsocket = 'xyz", "xyz"));
+        assert!(!hides("[realms.'b.example'.limits]\nallocations = xyz", "xyz"));
         assert!(!hides("realm = xyz", "xyz"));
         assert!(!hides("realm = 'a'\n[peers\nallow = []", "peers"));
+    }
+
+    #[test]
+    fn each_text_has_lines_of_its_own() {
+        let mut both = source("a = 1\nb = 2");
+        let base = both.add(Path::new("TURN__C"), "TURN__C=3");
+        let found = both.excerpt(&(base + 8..base + 9));
+        assert_eq!((found.line, found.column, found.text.as_str()), (1, 9, "TURN__C=3"));
+        assert_eq!((both.name(base), both.name(6)), (Path::new("TURN__C"), Path::new("t.toml")));
+        assert_eq!(both.excerpt(&(6..7)).line, 2);
+        assert_eq!(
+            (both.place(6, 0), both.place(6, base)),
+            ("in line 2".into(), "in t.toml".into())
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! Turns TOML values into the types of the configuration.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -87,6 +89,51 @@ pub(crate) fn duration(
         ));
     }
     Ok(read)
+}
+
+/// The path of a file. `example` is one that would be right, `of` what stands in the file.
+pub(crate) fn path(value: &DeValue<'_>, example: &str, of: &str) -> Result<PathBuf, Complaint> {
+    let text = text(value, example)?;
+    if text.is_empty() || text.ends_with('/') || text.contains(char::is_control) {
+        let help = format!("write the path of {of}, such as \"{example}\"");
+        return Err(Complaint::new("not a path", help));
+    }
+    Ok(PathBuf::from(text))
+}
+
+/// Address and port that a listener can be bound to. `example` has the usual port.
+pub(crate) fn socket_address(
+    value: &DeValue<'_>,
+    example: SocketAddr,
+) -> Result<SocketAddr, Complaint> {
+    let text = text(value, &example.to_string())?;
+    let Ok(address) = text.parse::<SocketAddr>() else {
+        let help = if let Ok(address) = text.trim_matches(['[', ']']).parse() {
+            format!("write it with its port: \"{}\"", SocketAddr::new(address, example.port()))
+        } else if text.contains(|c: char| c.is_ascii_alphabetic()) && text.matches(':').count() < 2
+        {
+            format!("names are not looked up: write the address itself, such as \"{example}\"")
+        } else {
+            format!("write \"{example}\"")
+        };
+        return Err(Complaint::new("not an address and port", help));
+    };
+    let canonical = address.ip().to_canonical();
+    if canonical != address.ip() {
+        let help = format!("write it as IPv4: \"{}\"", SocketAddr::new(canonical, address.port()));
+        return Err(Complaint::new("an IPv4-mapped IPv6 address", help));
+    }
+    if address.ip().is_multicast() {
+        return Err(Complaint::new(
+            "a multicast address cannot be listened on",
+            format!("write an address of this host, such as \"{example}\""),
+        ));
+    }
+    if address.port() == 0 {
+        let help = format!("write \"{}\"", SocketAddr::new(address.ip(), example.port()));
+        return Err(Complaint::new("port 0 is none that a client can be told", help));
+    }
+    Ok(address)
 }
 
 /// One of several words.

@@ -1,10 +1,14 @@
 //! What a valid configuration should still be told about.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::address_range::AddressRange;
 use crate::config::Config;
+use crate::entries::quoted_key;
 use crate::listen::Transport;
+use crate::peer_rule::PeerRule;
+use crate::peers::Peers;
 
 /// Something that is allowed and probably not meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,53 +33,69 @@ impl Config {
     ///
     /// To be asked once the command line had its say, because switches change it.
     pub fn warnings(&self) -> Vec<Warning> {
-        let mut warnings = Vec::new();
-        let mut warn = |when: bool, message: &str, help: &str| {
-            if when {
-                warnings.push(Warning { message: message.to_owned(), help: help.to_owned() });
-            }
-        };
-        warn(
-            self.auth.anonymous,
-            "OPEN RELAY: auth.anonymous = true relays for everybody, without credentials",
-            "remove it and add auth.users or auth.secrets, unless nobody else reaches this host",
-        );
-        warn(
-            self.lab.loopback_peers,
-            "lab switch on: clients reach every service on 127.0.0.0/8 and ::1 of this host",
-            "remove lab.loopback_peers or --allow-loopback-peers on a public host",
-        );
-        warn(
+        let mut found = Found(Vec::new());
+        self.warn_of_access(&mut found);
+        self.warn_of_listeners(&mut found);
+        self.warn_of_reach(&mut found);
+        self.warn_of_insight(&mut found);
+        found.0
+    }
+
+    /// Who may relay.
+    fn warn_of_access(&self, found: &mut Found) {
+        let realms = self.realms.iter().map(|realm| {
+            let section = format!("realms.{}.auth", quoted_key(&realm.name));
+            (section, realm.auth.anonymous, &realm.auth.secrets)
+        });
+        let top = ("auth".to_owned(), self.auth.anonymous, &self.auth.secrets);
+        for (section, anonymous, secrets) in [top].into_iter().chain(realms) {
+            found.warn(
+                anonymous,
+                format!(
+                    "OPEN RELAY: {section}.anonymous = true relays for everybody, without \
+                     credentials"
+                ),
+                "remove it and add auth.users or auth.secrets, unless nobody else reaches this \
+                 host",
+            );
+            // [H24] One captured request is enough to try every short secret at home.
+            found.warn(
+                secrets.iter().any(|shared| shared.secret.reveal().len() < LEAST_SECRET),
+                format!(
+                    "{section}.secrets: a shared secret of fewer than 16 characters can be \
+                     guessed from one captured request"
+                ),
+                "make a longer one: openssl rand -base64 32",
+            );
+        }
+        found.warn(
             !self.can_relay(),
             "no users and no secrets: the server answers STUN only and relays nothing",
             "add auth.users or auth.secrets to relay",
         );
+    }
+
+    fn warn_of_listeners(&self, found: &mut Found) {
         let speaks = |transport: Transport| {
             self.listen.iter().any(|listen| listen.transports.contains(&transport))
         };
-        warn(
+        found.warn(
             self.tls.self_signed,
             "tls.self_signed: no client can verify this certificate, and browsers refuse it",
             "for trials only; name real certificates under [tls]",
         );
-        warn(
+        found.warn(
             self.tls.has_certificate() && !speaks(Transport::Tls) && !speaks(Transport::Dtls),
             "[tls] brings a certificate, and no listener speaks tls or dtls",
             "add \"tls\" to the transports of a [[listen]]",
         );
-        warn(
+        found.warn(
             speaks(Transport::Dtls),
             "a listener speaks dtls, which browsers do not use",
             "remove \"dtls\" unless clients of your own need it",
         );
-        warn(
-            self.relay.tcp,
-            "relay.tcp: clients make this host open TCP connections to every peer that [peers] \
-             admits, web and mail servers of the Internet included",
-            "remove it unless clients need RFC 6062; browsers do not",
-        );
         // [H31] Whoever may send the header may name any source, one that is exempt from limits too.
-        warn(
+        found.warn(
             self.listen
                 .iter()
                 .flat_map(|listen| &listen.proxy_protocol)
@@ -83,29 +103,118 @@ impl Config {
             "proxy_protocol takes everybody's word for where a client is",
             "name only the addresses of your own load balancers",
         );
-        // [H24] One captured request is enough to try every short secret at home.
-        warn(
-            self.auth.secrets.iter().any(|secret| secret.reveal().len() < LEAST_SECRET),
-            "a shared secret of fewer than 16 characters can be guessed from one captured request",
-            "make a longer one: openssl rand -base64 32",
+        let by_name = self
+            .listen
+            .iter()
+            .any(|listen| listen.realm.is_none() && listen.transports.contains(&Transport::Tls));
+        for realm in &self.realms {
+            let is_listed =
+                self.listen.iter().any(|listen| listen.realm.as_ref() == Some(&realm.name));
+            let name = quoted_key(&realm.name);
+            found.warn(
+                !is_listed && !by_name,
+                format!("no client comes to [realms.{name}]: no listener is of that realm"),
+                "add its name as the realm of a [[listen]], or a [[listen]] with \"tls\" and \
+                 without a realm",
+            );
+        }
+    }
+
+    /// Whom clients reach through us.
+    fn warn_of_reach(&self, found: &mut Found) {
+        found.warn(
+            self.lab.loopback_peers,
+            "lab switch on: clients reach every service on 127.0.0.0/8 and ::1 of this host",
+            "remove lab.loopback_peers or --allow-loopback-peers on a public host",
         );
-        warnings
+        found.warn(
+            self.relay.tcp,
+            "relay.tcp: clients make this host open TCP connections to every peer that [peers] \
+             admits, web and mail servers of the Internet included",
+            "remove it unless clients need RFC 6062; browsers do not",
+        );
+        let realms = self
+            .realms
+            .iter()
+            .map(|realm| (format!("realms.{}.peers", quoted_key(&realm.name)), &realm.peers));
+        let inherited = |peers: &Peers| *peers == self.peers;
+        let top = [("peers".to_owned(), &self.peers)];
+        for (section, peers) in top.into_iter().chain(realms.filter(|(_, peers)| !inherited(peers)))
+        {
+            let opens = |address: IpAddr| {
+                let holds = |rules: &[PeerRule], whole: bool| {
+                    let of_all_ports = |rule: &&PeerRule| !whole || rule.ports.is_none();
+                    rules.iter().filter(of_all_ports).any(|rule| rule.range.contains(address))
+                };
+                holds(&peers.allow, false) && !holds(&peers.deny, true)
+            };
+            found.warn(
+                peers.allow.iter().any(|rule| rule.range.is_a_whole_family()),
+                format!("{section}.allow opens every address to clients, private ones included"),
+                "name only the networks that your media servers are in",
+            );
+            found.warn(
+                METADATA.into_iter().any(opens),
+                format!(
+                    "{section}.allow opens the metadata service of clouds, which gives out \
+                     credentials of this host"
+                ),
+                format!("add to {section}.deny: \"169.254.169.254\", \"fd00:ec2::254\""),
+            );
+        }
+    }
+
+    /// Who sees and steers the server.
+    fn warn_of_insight(&self, found: &mut Found) {
+        found.warn(
+            self.admin.address.is_some_and(|address| !address.ip().is_loopback()),
+            "admin.address is reached from other hosts, and tokens cross the network in clear text",
+            "listen on 127.0.0.1 and put a proxy with TLS before it",
+        );
+        let is_public = |address: IpAddr| match address {
+            IpAddr::V4(v4) => !(v4.is_loopback() || v4.is_private() || v4.is_link_local()),
+            IpAddr::V6(v6) => {
+                !(v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local())
+            }
+        };
+        found.warn(
+            self.metrics.address.address().is_some_and(|address| is_public(address.ip())),
+            "metrics.address is reached from the Internet, and metrics need no token",
+            "listen on 127.0.0.1 or a private address, or close the port in the firewall",
+        );
     }
 }
+
+/// The warnings so far.
+struct Found(Vec<Warning>);
+
+impl Found {
+    fn warn(&mut self, when: bool, message: impl Into<String>, help: impl Into<String>) {
+        if when {
+            self.0.push(Warning { message: message.into(), help: help.into() });
+        }
+    }
+}
+
+/// Where clouds hand out the credentials of a host.
+const METADATA: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+];
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::from_str;
-    use crate::secret::Secret;
+    use crate::document::from_str;
+    use crate::shared_secret::SharedSecret;
 
     #[test]
     fn each_dangerous_switch_is_warned_of() {
         let mut config = Config::default();
         assert!(config.warnings().iter().any(|warning| warning.message.contains("STUN only")));
-        config.auth.secrets.push(Secret::new("0123456789abcdef"));
+        config.auth.secrets.push(SharedSecret::new("0123456789abcdef"));
         assert_eq!(config.warnings(), []);
         config.auth.anonymous = true;
         config.lab.loopback_peers = true;
@@ -137,9 +246,60 @@ mod tests {
     }
 
     #[test]
+    fn realms_and_the_ways_in_are_warned_of() {
+        let warned = |text: &str| {
+            let text = format!("auth.secrets = ['0123456789abcdef']\n{text}");
+            let warnings = from_str(&text, Path::new("t")).map(|config| config.warnings());
+            warnings.map_or_else(
+                |errors| errors.to_string(),
+                |all| all.iter().map(Warning::to_string).collect::<Vec<_>>().join("\n"),
+            )
+        };
+        let listen = "[[listen]]\naddress = '0.0.0.0:1'\nrealm = 'b.example'\n";
+        let realm = "[realms.'b.example'.auth]\n";
+        assert_eq!(warned(&format!("{listen}{realm}")), "");
+        assert!(warned(realm).contains("no client comes to [realms.\"b.example\"]"));
+        let by_name = "tls.self_signed = true\n[[listen]]\naddress = '0.0.0.0:1'\n";
+        let by_name = warned(&format!("{by_name}transports = ['tls']\n{realm}"));
+        assert!(!by_name.contains("no client comes"), "{by_name}");
+        let open = warned(&format!("{listen}{realm}anonymous = true\nsecrets = ['short']"));
+        assert!(open.contains("OPEN RELAY: realms.\"b.example\".auth.anonymous"), "{open}");
+        assert!(open.contains("realms.\"b.example\".auth.secrets: a shared secret of"), "{open}");
+
+        let admin = |address: &str| {
+            warned(&format!(
+                "[admin]\naddress = '{address}'\ntokens = ['0123456789abcdef']\nhosts = ['a']"
+            ))
+        };
+        assert_eq!(admin("127.0.0.1:1"), "");
+        assert!(admin("10.0.0.1:1").contains("in clear text"));
+        let metrics = |address: &str| warned(&format!("[metrics]\naddress = '{address}'"));
+        assert_eq!(metrics("10.0.0.1:1") + &metrics("[fd00::1]:1") + &metrics("off"), "");
+        assert!(metrics("0.0.0.0:9641").contains("metrics need no token"));
+        assert!(metrics("203.0.113.7:9641").contains("metrics need no token"));
+    }
+
+    #[test]
+    fn peers_that_are_dangerous_to_open_are_warned_of() {
+        let warned = |text: &str| {
+            let text = format!("auth.secrets = ['0123456789abcdef']\n[peers]\n{text}");
+            let warnings = from_str(&text, Path::new("t")).map(|config| config.warnings());
+            let all = warnings.unwrap_or_default();
+            all.iter().map(Warning::to_string).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(warned("allow = ['10.20.0.0/16', '203.0.113.5:10000-20000']"), "");
+        let all = warned("allow = ['0.0.0.0/0']");
+        assert!(all.contains("opens every address") && all.contains("metadata service"), "{all}");
+        assert!(warned("allow = ['169.254.0.0/16:80']").contains("metadata service"));
+        let denied = "allow = ['169.254.0.0/16']\ndeny = ['169.254.169.254']";
+        assert_eq!(warned(denied), "");
+        assert!(warned(&denied.replace(".254'", ".254:443'")).contains("metadata service"));
+    }
+
+    #[test]
     fn h24_secret_that_can_be_guessed_offline_is_warned_of_and_not_shown() {
         let mut config = Config::default();
-        config.auth.secrets = ["0123456789abcdef", "hunter2"].map(Secret::new).to_vec();
+        config.auth.secrets = ["0123456789abcdef", "hunter2"].map(SharedSecret::new).to_vec();
         let text = config.warnings().iter().map(Warning::to_string).collect::<String>();
         assert!(text.contains("fewer than 16 characters"), "{text}");
         assert!(!text.contains("hunter2"), "{text}");

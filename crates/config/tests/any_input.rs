@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use turn_config::from_str;
+use turn_config::{Config, Environment, Switches, from_environment, from_str};
 
-const EXAMPLE: &str = include_str!("../../../turnserver.toml.example");
+const EXAMPLE: &str = Config::example();
 
 /// Reads `text` and prints what comes of it.
 fn read(text: &str) {
@@ -44,6 +44,22 @@ proptest! {
             *place.get_mut(&mut characters) = damage;
         }
         read(&characters.concat());
+    }
+
+    #[test]
+    fn any_environment_is_read_or_refused(
+        variables in prop::collection::vec(
+            ("(__)?([A-Za-z.]{0,3}|LISTEN|AUTH|USERS|SECRETS|REALMS|LIMITS)(__[A-Z_]{0,9}){0,3}(_FILE)?",
+             "[\\[{\"']?(\\PC|[\n=:,\\\\\"'{}\\[\\]]){0,12}"),
+            0..4,
+        )
+    ) {
+        let variables =
+            variables.into_iter().map(|(key, value)| (format!("TURN__{key}"), value)).collect();
+        let environment = Environment { variables, credentials_directory: None };
+        if let Err(error) = from_environment(Switches::default(), &environment) {
+            prop_assert!(error.to_string().contains("TURN__"), "{error}");
+        }
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub struct Tally {
     pub accepted: u64,
     /// Handshakes completed.
     pub connected: u64,
+    /// Handshakes that ended without success, those below included.
+    pub failed: u64,
     /// Handshakes that gave way to younger ones.
     pub evicted: u64,
     /// Handshakes that ran out of time.

@@ -45,6 +45,7 @@ struct Slot {
 struct Entry {
     path: Path,
     session: Session,
+    began: Instant,
     heard: Instant,
     was_connected: bool,
 }
@@ -64,6 +65,11 @@ impl Sessions {
             scratch: Vec::new(),
             tally: Tally::default(),
         }
+    }
+
+    /// Other limits, for sessions that begin from now on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Takes a datagram whose first byte is that of a DTLS record (RFC 7983: 20 to 63). A session
@@ -186,6 +192,11 @@ impl Sessions {
         self.entry(id).map(|entry| entry.path)
     }
 
+    /// When a session that lives began its handshake.
+    pub fn began(&self, id: SessionId) -> Option<Instant> {
+        self.entry(id).map(|entry| entry.began)
+    }
+
     /// All sessions, handshakes included.
     pub fn len(&self) -> usize {
         self.by_path.len()
@@ -267,7 +278,9 @@ impl Sessions {
         *self.by_prefix.entry(prefix).or_default() += 1;
         self.tally.accepted += 1;
         if let Some(slot) = self.slots.get_mut(index(id)) {
-            slot.entry = Some(Box::new(Entry { path, session, heard: now, was_connected: false }));
+            let (began, heard) = (now, now);
+            let entry = Entry { path, session, began, heard, was_connected: false };
+            slot.entry = Some(Box::new(entry));
         }
         Received::Session(id)
     }
@@ -321,6 +334,9 @@ impl Sessions {
             return;
         }
         let Some(entry) = slot.entry.take() else { return };
+        if !entry.was_connected {
+            self.tally.failed += 1;
+        }
         slot.generation = slot.generation.wrapping_add(1) & SessionId::GENERATION_MASK;
         self.free.push(id.slot());
         self.by_path.remove(&entry.path);

@@ -116,6 +116,7 @@ fn h14_half_open_sessions_are_bounded_and_the_oldest_gives_way() {
         server.drain();
     }
     assert_eq!(server.sessions.tally().evicted, 11);
+    assert_eq!(server.sessions.tally().failed, 11);
     assert_eq!(server.sessions.len(), 20);
     // The first is gone: the rest of its handshake is an unknown client's.
     first.receive(server.now, &flight[0].1);
@@ -179,6 +180,12 @@ fn sessions_of_a_prefix_are_bounded() {
     assert_eq!(ports[2], Received::Dropped(DropReason::Limit));
     server.sessions.close(server.connected[0]);
     server.connect(1);
+    // Other limits hold from the next hello on.
+    server.sessions.set_limits(Limits { sessions_per_prefix: None, ..Limits::default() });
+    let mut client = Client::new(1, server.now);
+    client.path.client.set_port(4);
+    let hello = server.second_hello(&mut client);
+    assert!(matches!(server.receive(client.path, &hello), Received::Session(_)));
 }
 
 #[test]

@@ -265,5 +265,6 @@ fn a_handshake_has_10_seconds() {
     assert_eq!(server.now - start, Duration::from_secs(10));
     assert_eq!(server.drain().len(), 4);
     assert_eq!((server.sessions.len(), server.sessions.tally().timed_out), (0, 1));
+    assert_eq!(server.sessions.tally().failed, 1);
     assert!(server.closed.is_empty());
 }

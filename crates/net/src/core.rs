@@ -15,10 +15,6 @@ use crate::ring::RingReader;
 /// Receive buffers of a shard.
 pub(crate) const BUFFERS: usize = 32;
 
-/// Messages taken from one relay socket at a visit, so that none starves the
-/// others.
-const AT_MOST_FROM_A_RELAY: usize = 8;
-
 /// Datagrams taken from a ring at a visit.
 const AT_MOST_FROM_A_RING: usize = 256;
 
@@ -27,6 +23,8 @@ pub(crate) struct Core {
     pub(crate) received: RecvBatch,
     pub(crate) host: Host,
     pub(crate) readers: Vec<RingReader>,
+    /// Visits to relay sockets, so that one that is ready at two in a row is known.
+    pub(crate) turn: u32,
 }
 
 /// The set of relay sockets, watched by the runtime.
@@ -46,6 +44,7 @@ impl Core {
     /// Reads one batch of a listener and serves it.
     pub(crate) fn visit_listener(&mut self, slot: usize, now: Now) -> Visit {
         let Some(listener) = self.host.listeners.get(slot) else { return Visit::default() };
+        self.host.counters.receive_calls.add(1);
         let filled = match self.received.fill(&listener.socket, BUFFERS) {
             Ok(filled) => filled,
             Err(error) => return self.receive_failed(Role::ListenerRecv, &error),
@@ -60,14 +59,17 @@ impl Core {
     /// used and at the end.
     pub(crate) fn visit_relays(&mut self, ready: &[u64], now: Now) -> Visit {
         let mut visit = Visit { is_drained: true, ..Visit::default() };
+        self.turn = self.turn.wrapping_add(1);
         for token in ready {
             let relay = RelayId::from_bits(*token);
             if self.received.free_slots() == 0 {
                 self.flush();
             }
-            let Some(socket) = self.host.relays.get(relay) else { continue };
-            match self.received.fill(socket, AT_MOST_FROM_A_RELAY) {
+            let Some(relayed) = self.host.relays.find(relay) else { continue };
+            self.host.counters.receive_calls.add(1);
+            match self.received.fill(relayed.socket(), relayed.ask(self.turn)) {
                 Ok(filled) => {
+                    relayed.gave(filled.slots.len());
                     self.host.counters.truncated.add(filled.truncated);
                     visit.is_drained &= filled.drained;
                     let datagrams = self.received.datagrams(filled.slots);

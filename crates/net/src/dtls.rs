@@ -7,12 +7,15 @@
 //! `[H13] [H14]`.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use stun_responder::{MAX_REPLY_LEN, is_binding};
-use turn_dtls::{CookieKey, DtlsIdentity, Limits, Output, Path, SendError, SessionId, Sessions};
+use turn_dtls::{
+    CookieKey, DropReason, DtlsIdentity, Limits, Output, Path, Received, SendError, SessionId,
+    Sessions,
+};
 use turn_engine::{FiveTuple, Link, LinkId, Now, Outcome, Transport};
 
 use crate::host::{Host, Listener, datagram_way};
@@ -41,22 +44,20 @@ pub(crate) struct DtlsClients {
     frame: Vec<u8>,
     /// Something may lie in the sessions' outbox.
     has_output: bool,
+    /// Handshakes that have failed and were counted.
+    failed: u64,
 }
 
 impl DtlsClients {
-    pub(crate) fn new(
-        cookies: CookieKey,
-        identity: Option<Arc<DtlsIdentity>>,
-        sessions_per_source: Option<u32>,
-    ) -> Self {
-        let limits = Limits { sessions_per_prefix: sessions_per_source, ..Limits::default() };
+    pub(crate) fn new(cookies: CookieKey, identity: Option<Arc<DtlsIdentity>>) -> Self {
         Self {
-            sessions: Sessions::new(cookies, limits),
+            sessions: Sessions::new(cookies, Limits::default()),
             identity,
             strangers: VecDeque::new(),
             buffer: Vec::new(),
             frame: Vec::new(),
             has_output: false,
+            failed: 0,
         }
     }
 
@@ -112,15 +113,21 @@ impl Host {
         now: Now,
     ) -> bool {
         let Some(home) = self.home.upgrade() else { return false };
-        let rate = self.engine.settings().limits.accepts;
+        let limits = &self.engine.settings().limits;
+        let rate = limits.accepts;
         // [H14]
+        self.dtls.sessions.set_limits(limits_for(limits, path.client.ip()));
         if !home.admission.may_shake_hands(rate, now.mono) {
             self.counters.dtls_hellos_held_back.add(1);
             self.meet_limit("accepts");
             return false;
         }
         let accepted = self.dtls.sessions.tally().accepted;
-        let _ = self.dtls.sessions.receive(now.mono, path, datagram, identity);
+        let received = self.dtls.sessions.receive(now.mono, path, datagram, identity);
+        if received == Received::Dropped(DropReason::Limit) {
+            self.counters.dtls_sessions_refused.add(1);
+            self.meet_limit("connections_per_source");
+        }
         // Only with a cookie; a stranger who forges his address takes nobody's turn.
         if self.dtls.sessions.tally().accepted != accepted {
             home.admission.note_handshake(rate, now.mono);
@@ -165,6 +172,10 @@ impl Host {
                     }
                     Output::Connected { session, .. } => {
                         self.counters.dtls_sessions.add(1);
+                        if let Some(began) = self.dtls.sessions.began(session) {
+                            let took = now.mono.saturating_duration_since(began);
+                            self.note_handshake(Transport::Dtls, took);
+                        }
                         self.take_in_stranger(session, now);
                     }
                     Output::Message { session, path, bytes } => {
@@ -179,32 +190,35 @@ impl Host {
             }
             self.dtls.buffer = buffer;
         }
+        let failed = self.dtls.sessions.tally().failed;
+        let before = std::mem::replace(&mut self.dtls.failed, failed);
+        self.counters.dtls_handshake_errors.add(failed.saturating_sub(before));
     }
 
     /// A session has begun; at the cap the oldest one without an allocation ends
     /// for it.
     fn take_in_stranger(&mut self, session: SessionId, now: Now) {
         let Some(home) = self.home.upgrade() else { return };
-        // [H15]
-        if let Some(share) = home.share_of_strangers(&self.engine.settings().limits) {
+        let share = home.share_of_strangers(&self.engine.settings().limits);
+        // [H15] Known even where nothing limits them, since a reload may bring a limit.
+        let share_or_all = share.unwrap_or_else(|| 2 * self.dtls.sessions.len());
+        if self.dtls.strangers.len() >= share_or_all {
             let Self { dtls: DtlsClients { sessions, strangers, .. }, engine, .. } = self;
-            if strangers.len() >= share {
-                strangers.retain(|id| {
-                    sessions.path(*id).is_some_and(|path| !engine.serves(now, &tuple_of(path)))
-                });
-            }
-            while self.dtls.strangers.len() >= share
-                && let Some(oldest) = self.dtls.strangers.pop_front()
-            {
-                self.meet_limit("unauthenticated_connections");
-                self.counters.connections_shed.add(1);
-                self.counters.dtls_sessions_closed.add(1);
-                self.dtls.sessions.close(oldest);
-                self.engine.link_closed(now, link_of(oldest));
-                self.drain_actions(now);
-            }
-            self.dtls.strangers.push_back(session);
+            strangers.retain(|id| {
+                sessions.path(*id).is_some_and(|path| !engine.serves(now, &tuple_of(path)))
+            });
         }
+        while share.is_some_and(|share| self.dtls.strangers.len() >= share)
+            && let Some(oldest) = self.dtls.strangers.pop_front()
+        {
+            self.meet_limit("unauthenticated_connections");
+            self.counters.connections_shed.add(1);
+            self.counters.dtls_sessions_closed.add(1);
+            self.dtls.sessions.close(oldest);
+            self.engine.link_closed(now, link_of(oldest));
+            self.drain_actions(now);
+        }
+        self.dtls.strangers.push_back(session);
     }
 
     fn serve_dtls_message(&mut self, session: SessionId, path: Path, bytes: &[u8], now: Now) {
@@ -216,13 +230,27 @@ impl Host {
             }
             return;
         }
-        let link = Link { id: link_of(session), tuple: tuple_of(path) };
+        // What a client asks for by SNI the library does not say: its listener has to.
+        let Some(listener) = listener_of(&self.listeners, path.server) else { return };
+        let realm = listener.realm;
+        let link = Link { id: link_of(session), tuple: tuple_of(path), realm };
         match self.engine.from_client(now, link, bytes) {
             Outcome::Relay(relayed) => self.relay_copy(relayed, bytes),
             Outcome::Handled => self.drain_actions(now),
             Outcome::Dropped(_) => {}
         }
     }
+}
+
+/// How many sessions the source of a hello may have, and begin at a time, by the limits that
+/// are in force now.
+fn limits_for(limits: &turn_engine::Limits, source: IpAddr) -> Limits {
+    let usual = Limits::default();
+    if limits.exempts(source) {
+        let half_open_per_prefix = usual.half_open;
+        return Limits { half_open_per_prefix, sessions_per_prefix: None, ..usual };
+    }
+    Limits { sessions_per_prefix: limits.connections_per_source, ..usual }
 }
 
 /// Whether a record may begin with a ClientHello.

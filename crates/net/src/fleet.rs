@@ -1,9 +1,11 @@
 //! All shards of a process: started together, told together, stopped together.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,8 +16,9 @@ use turn_udp::RelayOptions;
 
 use crate::clock;
 use crate::dtls::DtlsClients;
+use crate::entropy::Entropy;
 use crate::listener::{Bound, ListenError, ListenPlan, Listening, bind_all};
-use crate::mailbox::{Address, Mailbox, Message, mailbox};
+use crate::mailbox::{Address, Mailbox, mailbox};
 use crate::net_counters::NetCounters;
 use crate::observer::Observer;
 use crate::shard;
@@ -68,19 +71,24 @@ pub enum FleetError {
 }
 
 /// Running shards; dropped without [`stop`](Self::stop) they run on.
+///
+/// What is asked of them while they run is in `control.rs`.
 #[derive(Debug)]
 pub struct Fleet {
-    members: Vec<Member>,
-    shared: Arc<Shared>,
-    listening: Vec<Listening>,
+    pub(crate) members: Vec<Member>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) listening: Vec<Listening>,
+    /// One set of settings after the other, in the same order on every shard.
+    pub(crate) applying: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
-struct Member {
-    address: Address,
+pub(crate) struct Member {
+    pub(crate) address: Address,
     counters: Arc<Counters>,
     net_counters: Arc<NetCounters>,
-    thread: JoinHandle<io::Result<()>>,
+    /// Taken by whoever waits for its end.
+    thread: Mutex<Option<JoinHandle<io::Result<()>>>>,
 }
 
 /// What one shard is made from.
@@ -112,9 +120,7 @@ impl Fleet {
     pub fn start(plan: Plan) -> Result<Self, FleetError> {
         let shards = plan.shards.max(1);
         let (groups, listening) = bind_all(&plan.listen, usize::from(shards), &plan.present)?;
-        let mut settings = plan.settings;
-        settings.peers.endpoints.extend(listening.iter().map(|listening| listening.address));
-        let settings = Arc::new(settings);
+        let settings = Arc::new(with_endpoints(plan.settings, &listening));
 
         let mut key = [0; 32];
         random(&mut key)?;
@@ -131,16 +137,16 @@ impl Fleet {
         let mut secret = [0; 32];
         random(&mut secret)?;
         let cookies = CookieKey::new(secret, clock::now().mono);
-        let sessions = settings.limits.connections_per_source;
         let (neighbours, mailboxes): (Vec<Address>, Vec<Mailbox>) =
             (0..shards).map(|_| mailbox()).unzip();
 
         let mut members = Vec::new();
         for ((id, group), inbox) in (0..shards).zip(groups).zip(mailboxes) {
             let shard = ShardId(id);
-            let random = Random::new(|bytes| {
+            let mut entropy = Entropy::new();
+            let random = Random::new(move |bytes| {
                 // The operating system's source was there at start and does not go.
-                let _ = random(bytes);
+                let _ = entropy.fill(bytes);
             });
             let engine = Engine::new(shard, Arc::clone(&settings), Arc::clone(&shared), random);
             let counters = engine.counters();
@@ -157,7 +163,7 @@ impl Fleet {
                 stream_listeners: group.streams,
                 admission: Arc::clone(&admission),
                 tls: plan.tls.clone(),
-                dtls: DtlsClients::new(cookies.clone(), plan.dtls.clone(), sessions),
+                dtls: DtlsClients::new(cookies.clone(), plan.dtls.clone()),
                 patience: plan.patience,
                 shards: u32::from(shards),
                 relay_options,
@@ -169,9 +175,10 @@ impl Fleet {
             let thread = std::thread::Builder::new()
                 .name(format!("shard-{id}"))
                 .spawn(move || shard::run(shard_plan, inbox))?;
+            let thread = Mutex::new(Some(thread));
             members.push(Member { address, counters, net_counters, thread });
         }
-        Ok(Self { members, shared, listening })
+        Ok(Self { members, shared, listening, applying: tokio::sync::Mutex::default() })
     }
 
     /// The addresses that are listened on, ports chosen by the kernel included.
@@ -208,66 +215,69 @@ impl Fleet {
         totals.into_iter().collect()
     }
 
-    /// Gives every shard new settings and waits until they are in force.
-    ///
-    /// # Errors
-    /// A shard has ended or does not answer.
-    pub fn apply(&self, mut settings: Settings) -> io::Result<()> {
-        let endpoints = self.listening.iter().map(|listening| listening.address);
-        settings.peers.endpoints.extend(endpoints);
-        let settings = Arc::new(settings);
-        let mut acknowledged = Vec::new();
-        for member in &self.members {
-            let (done, wait) = tokio::sync::oneshot::channel();
-            member
-                .address
-                .post(Message::Apply(Arc::clone(&settings), done))
-                .map_err(|_| io::Error::other("a shard takes no messages"))?;
-            acknowledged.push(wait);
-        }
-        for wait in acknowledged {
-            wait.blocking_recv().map_err(io::Error::other)?;
-        }
-        Ok(())
-    }
-
-    /// Gives every shard a new certificate for DTLS sessions that begin from now
-    /// on; with the first one DTLS begins.
-    ///
-    /// # Errors
-    /// A shard has ended or does not answer.
-    pub fn set_dtls(&self, identity: &Arc<DtlsIdentity>) -> io::Result<()> {
-        for member in &self.members {
-            let message = Message::Identity(Arc::clone(identity));
-            let posted = member.address.post(message);
-            posted.map_err(|_| io::Error::other("a shard takes no messages"))?;
-        }
-        Ok(())
-    }
-
     /// Whether every shard still runs.
     pub fn is_running(&self) -> bool {
-        self.members.iter().all(|member| !member.thread.is_finished())
+        self.members.iter().all(|member| {
+            let thread = member.thread.lock().unwrap_or_else(PoisonError::into_inner);
+            thread.as_ref().is_some_and(|thread| !thread.is_finished())
+        })
     }
 
-    /// Stops every shard and waits for it.
+    /// Comes back as soon as a shard has ended, asked or not.
+    pub async fn ended(&self) {
+        let mut members: Vec<_> =
+            self.members.iter().map(|member| Box::pin(member.address.ended())).collect();
+        poll_fn(|task| {
+            let has_ended = members.iter_mut().any(|member| member.as_mut().poll(task).is_ready());
+            if has_ended { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Stops every shard and waits for it. To wait without blocking the thread,
+    /// see [`shut_down`](Self::shut_down).
     ///
     /// # Errors
-    /// The first error that a shard ended with.
-    pub fn stop(self) -> io::Result<()> {
+    /// The first error that a shard ended with. The second call finds none.
+    pub fn stop(&self) -> io::Result<()> {
         for member in &self.members {
             member.address.stop();
         }
         let mut result = Ok(());
-        for member in self.members {
-            let ended =
-                member.thread.join().unwrap_or_else(|_| Err(io::Error::other("a shard panicked")));
+        for member in &self.members {
+            let thread = member.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let Some(thread) = thread else { continue };
+            let ended = thread.join().unwrap_or_else(|_| Err(io::Error::other("a shard panicked")));
             if result.is_ok() {
                 result = ended;
             }
         }
         result
     }
+
+    /// Stops every shard, as [`stop`](Self::stop) does, from a task.
+    ///
+    /// # Errors
+    /// The first error that a shard ended with.
+    pub async fn shut_down(&self) -> io::Result<()> {
+        for member in &self.members {
+            member.address.stop();
+        }
+        for member in &self.members {
+            member.address.ended().await;
+        }
+        // Their threads have nothing left to do but to take their runtimes down.
+        self.stop()
+    }
+}
+
+/// Nobody may name one of our listeners as a peer, in whichever realm `[H6]`.
+pub(crate) fn with_endpoints(mut settings: Settings, listening: &[Listening]) -> Settings {
+    for realm in &mut settings.realms {
+        // [H6]
+        realm.peers.endpoints.extend(listening.iter().map(|listening| listening.address));
+    }
+    settings
 }
 
 fn random(bytes: &mut [u8]) -> io::Result<()> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use stun_responder::{MAX_REPLY_LEN, Verdict as Binding, is_binding, respond};
 use turn_engine::{
     Action, AddressRange, Completion, Engine, FiveTuple, Link, LinkId, Now, OpenError, Outcome,
-    RelayId, RelayProtocol, Relayed, Route, ShardId, Shared, Transport,
+    RealmId, RelayId, RelayProtocol, Relayed, Route, ShardId, Shared, Transport,
 };
 use turn_udp::{Datagram, Datagrams, Destination, RecvBatch, RelayOptions, SendBatch, UdpSocket};
 
@@ -62,6 +62,8 @@ pub(crate) struct Listener {
     pub(crate) spoken: Spoken,
     /// Who puts a PROXY header in front of every datagram; empty: nobody does.
     pub(crate) upstreams: Rc<[AddressRange]>,
+    /// Whose clients come here.
+    pub(crate) realm: RealmId,
 }
 
 /// How something reaches a peer or a client.
@@ -103,7 +105,7 @@ impl Host {
                 continue;
             }
             let tuple = FiveTuple { transport: Transport::Udp, client: datagram.from, server };
-            let link = Link { id: LinkKind::Listener(slot).id(), tuple };
+            let link = Link { id: LinkKind::Listener(slot).id(), tuple, realm: listener.realm };
             match self.engine.from_client(now, link, datagram.bytes) {
                 Outcome::Relay(relayed) => self.relay(relayed, &datagram),
                 Outcome::Handled => self.drain_actions(now),
@@ -181,7 +183,7 @@ impl Host {
                     })
                 }
                 Some(Action::CloseRelay(relay)) => {
-                    if self.relays.remove(relay).is_some() || self.peers.close_relay(relay) {
+                    if self.relays.close(relay) || self.peers.close_relay(relay) {
                         self.counters.relays_closed.add(1);
                     }
                     None

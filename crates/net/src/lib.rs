@@ -19,8 +19,10 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod control;
 mod core;
 mod dtls;
+mod entropy;
 mod fleet;
 mod host;
 mod link;

@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use turn_engine::{AddressRange, Transport};
+use turn_engine::{AddressRange, RealmId, Transport};
 use turn_udp::{ListenerOptions, UdpSocket};
 
 use crate::stream::{Entrance, Spoken, bind_stream, probe_stream};
@@ -30,6 +30,9 @@ pub struct ListenPlan {
     /// Who connects on behalf of clients and says so with a PROXY header; empty
     /// where clients connect themselves.
     pub proxy_upstreams: Vec<AddressRange>,
+    /// The realm of the clients that come here. `None`: TLS clients choose theirs by the
+    /// name they ask for (SNI), all others are in the default realm.
+    pub realm: Option<RealmId>,
 }
 
 /// An address that is listened on.
@@ -130,7 +133,8 @@ fn bind_plan(
     let over_udp = Spoken { plain: speaks(Transport::Udp), secured: speaks(Transport::Dtls) };
     let over_tcp = Spoken { plain: speaks(Transport::Tcp), secured: speaks(Transport::Tls) };
     let mut address = plan.address;
-    let entrance = |spoken| Entrance { spoken, upstreams: plan.proxy_upstreams.clone() };
+    let entrance =
+        |spoken| Entrance { spoken, upstreams: plan.proxy_upstreams.clone(), realm: plan.realm };
     if over_udp != Spoken::default() {
         let entrance = entrance(over_udp);
         address.set_port(bind_datagrams(address, &entrance, plan.patience, groups, present)?);

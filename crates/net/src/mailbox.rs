@@ -1,13 +1,15 @@
 //! What shards say to each other and the control thread to them: messages, and
 //! the wake-up for rings.
 
+use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use rustls::ServerConfig;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use turn_dtls::DtlsIdentity;
-use turn_engine::{Claim, Moving, Settings, ShardId, Ticket};
+use turn_engine::{AllocationId, Claim, Engine, Moving, Settings, ShardId, Ticket};
 
 use crate::ring::RingReader;
 use crate::stream::Travelling;
@@ -29,10 +31,21 @@ pub(crate) enum Message {
     /// A client connection whose peer is with this shard.
     TakeStream(Box<Travelling>),
     /// New settings; the sender learns when they are in force.
-    Apply(Arc<Settings>, tokio::sync::oneshot::Sender<()>),
+    Apply(Arc<Settings>, oneshot::Sender<()>),
     /// The certificate of new DTLS sessions.
     Identity(Arc<DtlsIdentity>),
+    /// The server's side of new TLS connections.
+    Tls(Arc<ServerConfig>),
+    /// A look at the engine.
+    Inspect(Inspection),
+    /// An allocation is to end; the sender learns whether it lived.
+    EndAllocation(AllocationId, oneshot::Sender<bool>),
+    /// The sender learns that the packet task has turned.
+    Beat(oneshot::Sender<()>),
 }
+
+/// A short look at the engine, between two packets.
+pub(crate) struct Inspection(pub(crate) Box<dyn FnOnce(&Engine) + Send>);
 
 /// The sending side of a shard's mailbox.
 #[derive(Debug, Clone)]
@@ -66,6 +79,16 @@ impl Address {
         })
     }
 
+    /// Room for a message, as soon as there is some; `None` when the shard is gone.
+    pub(crate) async fn room(&self) -> Option<mpsc::Permit<'_, Message>> {
+        self.messages.reserve().await.ok()
+    }
+
+    /// Comes back when the shard has ended.
+    pub(crate) async fn ended(&self) {
+        self.messages.closed().await;
+    }
+
     /// The shard is to end.
     pub(crate) fn stop(&self) {
         self.stop.notify_one();
@@ -74,6 +97,12 @@ impl Address {
     /// Something new lies in a ring.
     pub(crate) fn wake(&self) {
         self.rings.notify_one();
+    }
+}
+
+impl fmt::Debug for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Inspection")
     }
 }
 
@@ -87,7 +116,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn full_mailbox_still_hears_of_the_end() {
         let (address, mailbox) = mailbox();
-        let message = || Message::Apply(Arc::default(), tokio::sync::oneshot::channel().0);
+        let message = || Message::Apply(Arc::default(), oneshot::channel().0);
         while address.post(message()).is_ok() {}
         address.stop();
         let heard = mailbox.stop.notified();

@@ -10,6 +10,8 @@ pub struct NetCounters {
     pub from_clients: Count,
     /// Datagrams read from peers.
     pub from_peers: Count,
+    /// System calls for receiving.
+    pub receive_calls: Count,
     /// Datagrams that the kernel took for sending.
     pub sent: Count,
     /// Of these, those that left in a run with `UDP_SEGMENT`.
@@ -32,6 +34,8 @@ pub struct NetCounters {
     pub ring_dropped: Count,
     /// Datagrams taken over from other shards.
     pub ring_received: Count,
+    /// Rounds of the packet task over its sockets.
+    pub turns: Count,
     /// Naps of the packet task.
     pub naps: Count,
     /// Listeners bound anew.
@@ -40,11 +44,12 @@ pub struct NetCounters {
     pub relays_opened: Count,
     /// See `relays_opened`.
     pub relays_closed: Count,
-    /// TCP connections accepted from clients.
+    /// TCP connections accepted from clients: over all shards, those that are open and
+    /// the next two counters.
     pub connections_accepted: Count,
     /// Connections that have ended, of those that were let in.
     pub connections_closed: Count,
-    /// Connections closed at once: over a limit, or not from a known upstream.
+    /// Connections not let in: over a limit, not from a known upstream, or without its header.
     pub connections_refused: Count,
     /// Connections without an allocation that ended to make room for newer ones.
     pub connections_shed: Count,
@@ -80,6 +85,10 @@ pub struct NetCounters {
     pub dtls_hellos_held_back: Count,
     /// DTLS handshakes completed.
     pub dtls_sessions: Count,
+    /// DTLS handshakes that began and ended without success.
+    pub dtls_handshake_errors: Count,
+    /// DTLS handshakes not begun: over `connections_per_source`.
+    pub dtls_sessions_refused: Count,
     /// DTLS sessions that have ended, of those that were completed.
     pub dtls_sessions_closed: Count,
     /// Datagrams dropped on a listener behind a proxy: from elsewhere, or without its header.
@@ -94,6 +103,7 @@ impl NetCounters {
         [
             ("from_clients", &self.from_clients),
             ("from_peers", &self.from_peers),
+            ("receive_calls", &self.receive_calls),
             ("sent", &self.sent),
             ("sent_in_runs", &self.sent_in_runs),
             ("send_dropped", &self.send_dropped),
@@ -105,6 +115,7 @@ impl NetCounters {
             ("ring_sent", &self.ring_sent),
             ("ring_dropped", &self.ring_dropped),
             ("ring_received", &self.ring_received),
+            ("turns", &self.turns),
             ("naps", &self.naps),
             ("listeners_rebuilt", &self.listeners_rebuilt),
             ("relays_opened", &self.relays_opened),
@@ -129,6 +140,8 @@ impl NetCounters {
             ("dtls_records", &self.dtls_records),
             ("dtls_hellos_held_back", &self.dtls_hellos_held_back),
             ("dtls_sessions", &self.dtls_sessions),
+            ("dtls_handshake_errors", &self.dtls_handshake_errors),
+            ("dtls_sessions_refused", &self.dtls_sessions_refused),
             ("dtls_sessions_closed", &self.dtls_sessions_closed),
             ("proxy_refused", &self.proxy_refused),
             ("splices", &self.splices),

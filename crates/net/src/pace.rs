@@ -4,8 +4,18 @@
 //! of at most `latency_budget` lets several packets collect for one wake-up. It
 //! is off when idle, where nobody would gain, and at saturation, where batches
 //! fill by themselves and a closed loop would nap itself down.
+//!
+//! The packet task naps itself, after a turn. Connections have a task each, of
+//! which none knows when all have had their turn; for them the runtime naps,
+//! before it waits.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use turn_udp::nap;
+
+use crate::clock;
+use crate::net_counters::NetCounters;
 
 /// Measures the packet rate and decides.
 #[derive(Debug)]
@@ -22,7 +32,65 @@ const WINDOW: Duration = Duration::from_millis(250);
 const MEDIA_RATES: std::ops::Range<u64> = 5_000..100_000;
 
 /// A visit that served this many had no need of a nap.
-const FULL_VISIT: usize = 24;
+pub(crate) const FULL_VISIT: usize = 24;
+
+/// The one pace of a shard: of its packet task, which naps itself, and of its streams, for which
+/// the runtime naps before it waits.
+#[derive(Debug)]
+pub(crate) struct Napper {
+    counters: Arc<NetCounters>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    pace: Pace,
+    /// Frames of streams at the last look.
+    frames: u64,
+}
+
+impl Napper {
+    pub(crate) fn new(budget: Option<Duration>, counters: Arc<NetCounters>) -> Self {
+        let pace = Pace::new(budget, clock::now().mono);
+        Self { counters, state: Mutex::new(State { pace, frames: 0 }) }
+    }
+
+    /// After a visit to sockets that served `packets` and left some: no nap.
+    pub(crate) fn count(&self, packets: usize) {
+        self.lock().pace.after(packets, clock::now().mono);
+    }
+
+    /// After a visit to sockets that served `packets`: naps, if that pays.
+    pub(crate) fn after(&self, packets: usize) {
+        let budget = self.lock().pace.after(packets, clock::now().mono);
+        self.nap(budget);
+    }
+
+    /// Before the runtime waits: many streams are then served by one wake-up.
+    pub(crate) fn before_waiting(&self) {
+        let frames = self.counters.stream_frames.get();
+        let mut state = self.lock();
+        let served = frames.wrapping_sub(std::mem::replace(&mut state.frames, frames));
+        if served == 0 {
+            return;
+        }
+        let served = usize::try_from(served).unwrap_or(usize::MAX);
+        let budget = state.pace.after(served, clock::now().mono);
+        drop(state);
+        self.nap(budget);
+    }
+
+    fn nap(&self, budget: Option<Duration>) {
+        if let Some(budget) = budget {
+            self.counters.naps.add(1);
+            nap(budget);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Pace {
     pub(crate) const fn new(budget: Option<Duration>, now: Instant) -> Self {

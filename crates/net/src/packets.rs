@@ -9,16 +9,17 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{spawn_local, yield_now};
-use turn_udp::{ListenerOptions, Ready, UdpSocket, Watched, nap};
+use turn_udp::{ListenerOptions, Ready, UdpSocket, Watched};
 
 use crate::clock;
 use crate::core::{Core, RelaySet};
-use crate::pace::Pace;
+use crate::pace::{FULL_VISIT, Napper};
 use crate::rebuild::rebuild;
 
 /// Runs the packet task of a shard.
@@ -27,9 +28,19 @@ pub(crate) struct Packets {
     pub(crate) listeners: Vec<Option<Watched<Rc<UdpSocket>>>>,
     pub(crate) options: Vec<ListenerOptions>,
     pub(crate) relays: RelaySet,
-    pub(crate) pace: Pace,
-    pub(crate) rebuilt: mpsc::Receiver<(usize, UdpSocket)>,
-    pub(crate) rebuilder: mpsc::Sender<(usize, UdpSocket)>,
+    pub(crate) napper: Arc<Napper>,
+    pub(crate) errands: mpsc::UnboundedReceiver<Errand>,
+    /// Their other end, for whoever binds a listener anew.
+    pub(crate) sender: mpsc::UnboundedSender<Errand>,
+}
+
+/// What other tasks want of the packet task.
+#[derive(Debug)]
+pub(crate) enum Errand {
+    /// The listener of this slot has a socket again.
+    Rebuilt(usize, UdpSocket),
+    /// To learn that every socket has been asked.
+    Beat(oneshot::Sender<()>),
 }
 
 /// What one turn over all sockets came to.
@@ -38,6 +49,8 @@ struct Turn {
     datagrams: usize,
     /// Something was left unread.
     more: bool,
+    /// Some relay socket may have more: it gave all that it was asked for.
+    unsure: bool,
 }
 
 impl Packets {
@@ -45,20 +58,27 @@ impl Packets {
         let mut ready = Ready::new();
         loop {
             let turn = poll_fn(|context| self.poll_turn(&mut ready, context)).await?;
-            let nap_for = self.pace.after(turn.datagrams, clock::now().mono);
-            let is_busy = std::mem::take(&mut self.core.borrow_mut().host.has_busy_streams);
             if turn.more {
                 // Who is left unread is not kept waiting: one busy flow fills no
                 // turn, and a nap after each would be its ceiling.
+                self.napper.count(turn.datagrams);
                 yield_now().await;
-            } else if let Some(budget) = nap_for.filter(|_| !is_busy) {
-                // A connection with more to do than fits into its turn would sleep with us.
-                // Streams that were given something write it before the nap, all at once.
-                if std::mem::take(&mut self.core.borrow_mut().host.has_woken_streams) {
+            } else {
+                let is_busy = std::mem::take(&mut self.core.borrow_mut().host.has_busy_streams);
+                if is_busy {
+                    // A connection with more to do than fits into its turn would sleep with us.
+                    self.napper.count(turn.datagrams);
+                } else {
+                    // Streams that were given something write it before the nap, all at once.
+                    if std::mem::take(&mut self.core.borrow_mut().host.has_woken_streams) {
+                        yield_now().await;
+                    }
+                    self.napper.after(turn.datagrams);
+                }
+                if turn.unsure {
+                    // At most one nap lies between two visits to the runtime.
                     yield_now().await;
                 }
-                self.core.borrow().host.counters.naps.add(1);
-                nap(budget);
             }
         }
     }
@@ -71,6 +91,7 @@ impl Packets {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<Turn>> {
         let mut core = self.core.borrow_mut();
+        core.host.counters.turns.add(1);
         let now = clock::now();
         let mut turn = None;
         let mut broken = None;
@@ -103,14 +124,22 @@ impl Packets {
             // was never seen empty.
             if is_all && visit.is_drained {
                 guard.clear_ready();
+            } else if is_all && visit.datagrams < FULL_VISIT {
+                turn.unsure = true;
             } else {
                 turn.more = true;
             }
         }
         drop(core);
-        if let Poll::Ready(Some((slot, socket))) = self.rebuilt.poll_recv(context) {
-            self.finish_rebuild(slot, socket)?;
-            turn.get_or_insert_with(Turn::default).more = true;
+        while let Poll::Ready(Some(errand)) = self.errands.poll_recv(context) {
+            match errand {
+                Errand::Rebuilt(slot, socket) => {
+                    self.finish_rebuild(slot, socket)?;
+                    turn.get_or_insert_with(Turn::default).more = true;
+                }
+                // Whoever asked may have stopped waiting.
+                Errand::Beat(turned) => drop(turned.send(())),
+            }
         }
         if let Some(slot) = broken {
             self.start_rebuild(slot);
@@ -123,7 +152,7 @@ impl Packets {
         let Some(watched) = place.take() else { return };
         let address = watched.inner().local_addr();
         let options = self.options.get(slot).copied().unwrap_or_default();
-        spawn_local(rebuild(slot, address, options, self.rebuilder.clone()));
+        spawn_local(rebuild(slot, address, options, self.sender.clone()));
     }
 
     fn finish_rebuild(&mut self, slot: usize, socket: UdpSocket) -> io::Result<()> {

@@ -101,7 +101,8 @@ impl Host {
         }
         let Some(id) = self.upstreams.link(slot, upstream) else { return };
         let tuple = FiveTuple { transport: Transport::Udp, client, server };
-        match self.engine.from_client(now, Link { id, tuple }, bytes) {
+        let link = Link { id, tuple, realm: listener.realm };
+        match self.engine.from_client(now, link, bytes) {
             Outcome::Relay(relayed) => self.relay_copy(relayed, bytes),
             Outcome::Handled => self.drain_actions(now),
             Outcome::Dropped(_) => {}

@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use turn_udp::{ListenerOptions, UdpSocket};
 
+use crate::packets::Errand;
+
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -16,7 +18,7 @@ pub(crate) async fn rebuild(
     slot: usize,
     address: SocketAddr,
     options: ListenerOptions,
-    done: mpsc::Sender<(usize, UdpSocket)>,
+    done: mpsc::UnboundedSender<Errand>,
 ) {
     let mut wait = FIRST_WAIT;
     loop {
@@ -24,7 +26,7 @@ pub(crate) async fn rebuild(
         let bound: io::Result<_> = UdpSocket::listener(address, &options);
         if let Ok(socket) = bound {
             // The packet task ends only with the shard.
-            let _ = done.send((slot, socket)).await;
+            let _ = done.send(Errand::Rebuilt(slot, socket));
             return;
         }
         wait = (wait * 2).min(LONGEST_WAIT);

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -16,9 +17,9 @@ use crate::clock;
 use crate::core::{BUFFERS, Core};
 use crate::fleet::ShardPlan;
 use crate::host::{Host, Listener};
-use crate::mailbox::{Mailbox, Message};
-use crate::pace::Pace;
-use crate::packets::Packets;
+use crate::mailbox::{Inspection, Mailbox, Message};
+use crate::pace::Napper;
+use crate::packets::{Errand, Packets};
 use crate::proxied::Upstreams;
 use crate::relay_sockets::RelaySockets;
 use crate::stream::{Patience, PeerSockets, StreamContext, Streams, accept};
@@ -37,14 +38,17 @@ const GOODBYES: usize = 64;
 pub(crate) fn run(plan: ShardPlan, mailbox: Mailbox) -> io::Result<()> {
     // A nap of 200 µs must not become one of 250 µs.
     set_timer_slack(Duration::from_micros(1))?;
+    let napper = Arc::new(Napper::new(plan.latency_budget, Arc::clone(&plan.counters)));
+    let before_waiting = Arc::clone(&napper);
     let runtime = Builder::new_current_thread()
         .enable_all()
+        .on_thread_park(move || before_waiting.before_waiting())
         .event_interval(EVENT_INTERVAL)
         .build_local(LocalOptions::default())?;
-    runtime.block_on(serve(plan, mailbox))
+    runtime.block_on(serve(plan, napper, mailbox))
 }
 
-async fn serve(plan: ShardPlan, mut mailbox: Mailbox) -> io::Result<()> {
+async fn serve(plan: ShardPlan, napper: Arc<Napper>, mut mailbox: Mailbox) -> io::Result<()> {
     let relay_set = Rc::new(Watched::new(Epoll::new()?)?);
     let mut listeners = Vec::new();
     let mut watched = Vec::new();
@@ -56,6 +60,7 @@ async fn serve(plan: ShardPlan, mut mailbox: Mailbox) -> io::Result<()> {
             is_wildcard: bound.options.packet_info,
             spoken: bound.entrance.spoken,
             upstreams: bound.entrance.upstreams.into(),
+            realm: bound.entrance.realm.unwrap_or_default(),
         });
         watched.push(Some(Watched::new(socket)?));
         options.push(bound.options);
@@ -82,28 +87,28 @@ async fn serve(plan: ShardPlan, mut mailbox: Mailbox) -> io::Result<()> {
         has_busy_streams: false,
         scratch: Vec::new(),
     };
-    let core = Core { received: RecvBatch::new(BUFFERS), host, readers: Vec::new() };
+    let core = Core { received: RecvBatch::new(BUFFERS), host, readers: Vec::new(), turn: 0 };
     let core = Rc::new(RefCell::new(core));
     let context = StreamContext::new(&core, plan.admission, plan.tls, plan.shards);
     core.borrow_mut().host.home = Rc::downgrade(&context);
     for (socket, entrance) in plan.stream_listeners {
         spawn_local(accept(Rc::clone(&context), TcpListener::from_std(socket)?, entrance));
     }
-    let (rebuilder, rebuilt) = mpsc::channel(4);
+    let (sender, errands) = mpsc::unbounded_channel();
     let packets = Packets {
         core: Rc::clone(&core),
         listeners: watched,
         options,
         relays: relay_set,
-        pace: Pace::new(plan.latency_budget, clock::now().mono),
-        rebuilt,
-        rebuilder,
+        napper,
+        errands,
+        sender: sender.clone(),
     };
     let packets = spawn_local(packets.run());
     let expiry = spawn_local(expire(Rc::clone(&core)));
     let sweep = spawn_local(sweep(Rc::clone(&core), plan.patience));
     let ended = tokio::select! {
-        () = messages(&context, &mut mailbox) => Ok(()),
+        () = messages(&context, &mut mailbox, &sender) => Ok(()),
         ended = packets => ended.map_err(io::Error::other).flatten(),
     };
     expiry.abort();
@@ -112,12 +117,15 @@ async fn serve(plan: ShardPlan, mut mailbox: Mailbox) -> io::Result<()> {
     ended
 }
 
-/// Says goodbye to every client on a stream or with a DTLS session, as far as
+/// Ends every allocation and says goodbye to every client on a stream or with a DTLS session, as far as
 /// that goes at once.
 async fn close_clients(core: &RefCell<Core>) {
     {
         let mut core = core.borrow_mut();
-        core.host.close_dtls(clock::now());
+        let now = clock::now();
+        core.host.engine.stop(now);
+        core.host.drain_actions(now);
+        core.host.close_dtls(now);
         core.host.close_streams();
         core.flush();
     }
@@ -130,7 +138,11 @@ async fn close_clients(core: &RefCell<Core>) {
 }
 
 /// The mailbox task: ends when the shard is told to stop.
-async fn messages(context: &Rc<StreamContext>, mailbox: &mut Mailbox) {
+async fn messages(
+    context: &Rc<StreamContext>,
+    mailbox: &mut Mailbox,
+    errands: &mpsc::UnboundedSender<Errand>,
+) {
     let core = &context.core;
     let Mailbox { messages, rings, stop } = mailbox;
     loop {
@@ -139,6 +151,9 @@ async fn messages(context: &Rc<StreamContext>, mailbox: &mut Mailbox) {
             message = messages.recv() => match message {
                 None => return,
                 Some(Message::TakeStream(travelling)) => travelling.arrive(context),
+                Some(Message::Tls(config)) => context.set_tls(config),
+                // This task has turned; now the one that matters. It ends only with the shard.
+                Some(Message::Beat(turned)) => drop(errands.send(Errand::Beat(turned))),
                 Some(message) => serve_message(&mut core.borrow_mut(), message),
             },
             () = rings.notified() => {
@@ -163,14 +178,22 @@ fn serve_message(core: &mut Core, message: Message) {
         Message::Claim { from, ticket, claim } => core.give_up(now, from, ticket, claim),
         Message::Claimed { ticket, moved } => core.take_in(now, ticket, moved),
         Message::Apply(settings, done) => {
-            core.host.engine.apply(settings);
+            core.host.engine.apply(now, settings);
             core.host.drain_actions(now);
             core.flush();
             // Whoever asked may have stopped waiting.
             let _ = done.send(());
         }
         Message::Identity(identity) => core.host.dtls.set_identity(identity),
-        Message::TakeStream(_) => {}
+        Message::Inspect(Inspection(look)) => look(&core.host.engine),
+        Message::EndAllocation(id, done) => {
+            let has_ended = core.host.engine.end_allocation(now, id);
+            core.host.drain_actions(now);
+            core.flush();
+            let _ = done.send(has_ended);
+        }
+        // The mailbox task has kept these for itself.
+        Message::TakeStream(_) | Message::Tls(_) | Message::Beat(_) => {}
     }
 }
 

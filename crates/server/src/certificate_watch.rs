@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 use turn_tls::{Certificates, ReloadOutcome, Reloaded};
 
 use crate::certificates::{Expired, say_expiring, say_served};
+use crate::history::History;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -31,6 +32,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 #[derive(Debug)]
 pub struct CertificateWatch {
     certificates: Option<Arc<Certificates>>,
+    history: Arc<History>,
     next_look: Instant,
     next_notice: Instant,
     /// The last look found a broken pair and told nobody.
@@ -38,9 +40,22 @@ pub struct CertificateWatch {
 }
 
 impl CertificateWatch {
-    /// Looks after `certificates`, if there are any, from `now` on.
-    pub fn new(certificates: Option<Arc<Certificates>>, now: Instant) -> Self {
-        Self { certificates, next_look: now + INTERVAL, next_notice: now + DAY, is_settling: false }
+    /// Looks after `certificates`, if there are any, from `now` on, and enters reloads into
+    /// `history`.
+    pub fn new(
+        certificates: Option<Arc<Certificates>>,
+        history: Arc<History>,
+        now: Instant,
+    ) -> Self {
+        let (next_look, next_notice) = (now + INTERVAL, now + DAY);
+        Self { certificates, history, next_look, next_notice, is_settling: false }
+    }
+
+    /// Looks after others from now on, which were loaded just now.
+    pub fn exchange(&mut self, certificates: Option<Arc<Certificates>>, now: SystemTime) {
+        self.history.add(now, true);
+        self.certificates = certificates;
+        self.is_settling = false;
     }
 
     /// When [`CertificateWatch::look`] is to be called next.
@@ -51,16 +66,17 @@ impl CertificateWatch {
     /// Reloads because a signal asks for it, and says what came of it. True: something was replaced.
     pub fn reload(&mut self, signal: &'static str, now: SystemTime) -> bool {
         let Some(certificates) = &self.certificates else {
-            info!(signal, "no certificates to reload; a changed configuration needs a restart");
             return false;
         };
         self.is_settling = false;
         let reloaded = certificates.reload(now);
         tell(&reloaded, signal);
+        self.enter(&reloaded, now);
         if reloaded.is_empty() {
             info!(signal, "a self-signed certificate is made at start only");
+        } else {
+            info!(signal, "certificates looked at");
         }
-        info!(signal, "certificates looked at; a changed configuration needs a restart");
         say_expiring(certificates, now, Expired::WereToldOf);
         replaced(&reloaded)
     }
@@ -70,6 +86,7 @@ impl CertificateWatch {
     pub fn look(&mut self, now: Instant, clock: SystemTime) -> bool {
         let reloaded = self.changes(now, clock);
         tell(&reloaded, "changed files");
+        self.enter(&reloaded, clock);
         let Some(certificates) = &self.certificates else { return false };
         if now >= self.next_notice {
             self.next_notice = now + DAY;
@@ -78,6 +95,17 @@ impl CertificateWatch {
             say_expiring(certificates, clock, Expired::WereToldOf);
         }
         replaced(&reloaded)
+    }
+
+    fn enter(&self, reloaded: &[Reloaded], now: SystemTime) {
+        for Reloaded { outcome, .. } in reloaded {
+            match outcome {
+                ReloadOutcome::Unchanged => {}
+                ReloadOutcome::Replaced { .. } => self.history.add(now, true),
+                // [R17]
+                ReloadOutcome::Kept { .. } => self.history.add(now, false),
+            }
+        }
     }
 
     /// What there is to tell of changed files.
@@ -140,7 +168,7 @@ mod tests {
     #[test]
     fn without_certificates_a_signal_and_a_look_do_nothing() {
         let now = Instant::now();
-        let mut watch = CertificateWatch::new(None, now);
+        let mut watch = CertificateWatch::new(None, Arc::default(), now);
         assert!(!watch.reload("SIGHUP", SystemTime::now()));
         assert!(!watch.look(now + INTERVAL, SystemTime::now()));
         assert_eq!(watch.next_look(), now + 2 * INTERVAL);
@@ -240,7 +268,7 @@ mod tests {
         }
 
         fn watch(&self) -> CertificateWatch {
-            CertificateWatch::new(Some(Arc::clone(&self.certificates)), self.start)
+            CertificateWatch::new(Some(Arc::clone(&self.certificates)), Arc::default(), self.start)
         }
 
         fn serial(&self) -> String {

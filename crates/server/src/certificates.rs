@@ -60,6 +60,25 @@ impl ServerCertificates {
         Ok(Some(Self { certificates, config }))
     }
 
+    /// What takes the place of the certificates of `before`: nothing where `config` names the same
+    /// files, and inside it nothing where `config` names none. Files that stay are tested all the
+    /// same, because a reload changes all or nothing `[R18]`.
+    ///
+    /// # Errors
+    /// A pair of files is of no use.
+    pub fn exchanged(
+        before: &Config,
+        config: &Config,
+        addresses: &[IpAddr],
+        now: SystemTime,
+    ) -> Result<Option<Option<Self>>, CertificatesError> {
+        if before.tls == config.tls {
+            // [R18]
+            return check(config, now).map(|_| None);
+        }
+        Self::load(config, addresses, now).map(Some)
+    }
+
     /// The configuration of every TLS listener; certificates exchange themselves behind it.
     pub fn tls(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)

@@ -1,28 +1,34 @@
-//! The command line.
+//! The command line: our own switches and commands. coturn's flags are
+//! [`arguments`](crate::arguments).
 //!
-//! Invariant: no flag takes a password, key or secret, because everybody on a
-//! host can read the command lines of its processes.
+//! Invariant: no flag of ours takes a password, key or secret, because everybody on a host can
+//! read the command lines of its processes.
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
-use turn_config::{Config, LoadError, LogLevel, Switches, Warning};
-
-use crate::plan::Origin;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use turn_config::LogLevel;
 
 /// STUN and TURN server for WebRTC.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(
     name = "turnserver",
     version,
-    after_help = "Without --config it starts with defaults and credentials of its own, and prints \
-                  them ready to paste.\nPasswords and secrets stand in the configuration file \
-                  only: everybody on a host can read command lines."
+    after_help = "Without --config it takes /etc/turnserver.toml, /etc/turnserver.conf or \
+                  /etc/coturn/turnserver.conf, the first that is there. Without any of them it \
+                  starts with defaults and credentials of its own, and prints them ready to \
+                  paste.\ncoturn's flags (docs/coturn.md) start it too, without any file.\nPasswords \
+                  and secrets stand in the configuration file only: everybody on a host can read \
+                  command lines."
 )]
 pub struct Cli {
-    /// Configuration file (TOML); every key stands in turnserver.toml.example
+    /// Configuration file: ours (*.toml; every key stands in turnserver.toml.example) or coturn's (*.conf)
     #[arg(short, long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
+
+    /// What the configuration file is written in, whatever its name
+    #[arg(long, value_enum, value_name = "FORMAT", global = true)]
+    pub format: Option<Format>,
 
     /// Lab switch: let clients reach 127.0.0.0/8 and ::1 of this host, for trials on one machine
     #[arg(long, global = true)]
@@ -42,54 +48,97 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
+/// What a configuration file is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Ours
+    Toml,
+    /// coturn's turnserver.conf
+    Coturn,
+}
+
 /// What to do instead of serving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Validate the configuration and print what would be in force, secrets left out
     Check,
+    /// Print what the configuration file can say
+    Config {
+        /// What to print.
+        #[command(subcommand)]
+        what: ConfigCommand,
+    },
+    /// Read a file of coturn's and print the equivalent TOML, secrets included; remarks go to standard error
+    Import {
+        /// coturn's turnserver.conf
+        file: PathBuf,
+        /// Deny what coturn denies by default and nothing more: private networks become peers
+        #[arg(long)]
+        keep_peer_policy: bool,
+    },
+    /// Tell the running server to read its configuration again; says what changed
+    Reload(Reached),
+    /// Tell the running server to take no new allocations and to end when the live ones have ended
+    Drain {
+        /// Where the server is.
+        #[command(flatten)]
+        reached: Reached,
+        /// Come back when the server has ended
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Show how the running server does
+    Status {
+        /// Where the server is.
+        #[command(flatten)]
+        reached: Reached,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the live allocations of the running server
+    Allocations {
+        /// Where the server is.
+        #[command(flatten)]
+        reached: Reached,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// End this one instead
+        #[arg(long, value_name = "ID")]
+        kill: Option<String>,
+    },
+    /// Print the manual page
+    Man,
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
-/// A configuration with the command line on top.
-#[derive(Debug)]
-pub struct Configured {
-    /// What is in force.
-    pub config: Config,
-    /// Whether there was a file.
-    pub origin: Origin,
-    /// What is odd about the file itself.
-    pub warnings: Vec<Warning>,
+/// What `turnserver config` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum ConfigCommand {
+    /// Every key with its default
+    Example,
 }
 
-impl Cli {
-    /// The configuration of the file, or the defaults, with the command line on top.
-    ///
-    /// # Errors
-    /// [`LoadError`], ready to be printed.
-    pub fn configuration(&self) -> Result<Configured, LoadError> {
-        let switches =
-            Switches { self_signed: self.self_signed, loopback_peers: self.allow_loopback_peers };
-        let mut configured = match &self.config {
-            None => Configured {
-                config: Config::without_file(switches),
-                origin: Origin::Defaults,
-                warnings: Vec::new(),
-            },
-            Some(path) => {
-                let loaded = turn_config::load(path, switches)?;
-                let (config, warnings) = (loaded.config, loaded.warnings);
-                Configured { config, origin: Origin::File, warnings }
-            }
-        };
-        if let Some(level) = self.log_level {
-            configured.config.log.level = level;
-        }
-        Ok(configured)
-    }
+/// The running server.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct Reached {
+    /// Admin socket of the running server (admin.socket) [default: that of the configuration]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
 }
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    #![expect(
+        clippy::unwrap_used,
+        clippy::wildcard_enum_match_arm,
+        reason = "a test fails by panicking"
+    )]
 
     use clap::CommandFactory as _;
 
@@ -108,7 +157,7 @@ mod tests {
     fn no_arguments_serve_with_defaults() {
         let cli = parse("turnserver").unwrap();
         assert_eq!((cli.config, cli.allow_loopback_peers), (None, false));
-        assert_eq!((cli.log_level, cli.command), (None, None));
+        assert_eq!((cli.log_level, cli.command, cli.format), (None, None, None));
     }
 
     #[test]
@@ -129,37 +178,31 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_of_tls_needs_no_file() {
-        let configured = parse("turnserver --self-signed").unwrap().configuration().unwrap();
-        assert_eq!(configured.origin, Origin::Defaults);
-        assert!(configured.config.tls.self_signed);
-        let ports: Vec<u16> =
-            configured.config.listen.iter().map(|listen| listen.address.port()).collect();
-        assert_eq!(ports, [3478, 3478, 5349, 5349]);
-        let plain = parse("turnserver").unwrap().configuration().unwrap();
-        assert_eq!(plain.config, Config::default());
+    fn commands_for_a_running_server_take_its_socket() {
+        let socket = Some(PathBuf::from("a.sock"));
+        for line in ["reload", "drain --wait", "status --json", "allocations --kill 1-2"] {
+            let cli = parse(&format!("turnserver {line} --socket a.sock")).unwrap();
+            let reached = match cli.command.unwrap() {
+                Command::Reload(reached)
+                | Command::Drain { reached, .. }
+                | Command::Status { reached, .. }
+                | Command::Allocations { reached, .. } => reached,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(reached.socket, socket);
+        }
     }
 
     #[test]
-    fn the_command_line_wins_over_the_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("t.toml");
-        std::fs::write(&path, "[log]\nlevel = 'warn'\n").unwrap();
-        let line = format!("turnserver -c {} --log-level trace --self-signed", path.display());
-        let configured = parse(&line).unwrap().configuration().unwrap();
-        assert_eq!(configured.origin, Origin::File);
-        assert_eq!(configured.config.log.level, LogLevel::Trace);
-        assert!(configured.config.tls.self_signed && !configured.config.lab.loopback_peers);
+    fn import_takes_a_file_of_coturns() {
+        let cli = parse("turnserver import --keep-peer-policy a.conf").unwrap();
+        let file = PathBuf::from("a.conf");
+        assert_eq!(cli.command, Some(Command::Import { file, keep_peer_policy: true }));
     }
 
     #[test]
     fn secrets_are_refused_on_the_command_line_and_not_repeated() {
-        for line in [
-            "turnserver --static-auth-secret=hunter2",
-            "turnserver --user=alice:hunter2",
-            "turnserver --secret hunter2",
-            "turnserver -u alice:hunter2",
-        ] {
+        for line in ["turnserver --secret hunter2", "turnserver --password=hunter2"] {
             let error = parse(line).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");
         }

@@ -3,149 +3,116 @@
 #![forbid(unsafe_code)]
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
-use clap::Parser as _;
-use tokio::time::{Instant, sleep_until};
-use tracing::{error, info, warn};
-use turn_config::Config;
-use turnserver::certificate_watch::CertificateWatch;
-use turnserver::certificates;
-use turnserver::cli::{Cli, Command, Configured};
-use turnserver::logging::{self, LogObserver};
-use turnserver::plan::Origin;
-use turnserver::server::Server;
-use turnserver::signals::{Signals, Wish};
-use turnserver::state::{self, Kept, TrialCredentials};
-
-/// How soon it is seen that a shard has ended.
-const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+use clap::CommandFactory as _;
+use turn_config::{Config, Environment};
+use turnserver::arguments::Arguments;
+use turnserver::cli::{Cli, Command, ConfigCommand, Reached};
+use turnserver::commands;
+use turnserver::manual::manual;
+use turnserver::serve::serve;
+use turnserver::source::Source;
+use turnserver::surroundings::Surroundings;
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
+    let line: Vec<String> =
+        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let arguments = match Arguments::parse(&line) {
+        Ok(arguments) => arguments,
+        // Prints help and version, too.
+        Err(error) => error.exit(),
+    };
+    match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            let mut stderr = std::io::stderr().lock();
-            // Nobody reads it: nothing more can be done.
-            let _ = writeln!(stderr, "{message}");
+            complain(&format!("{}\n", message.trim_end()));
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(cli: &Cli) -> Result<(), String> {
-    let Configured { config, origin, warnings } =
-        cli.configuration().map_err(|error| error.to_string())?;
-    let file_warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-    match cli.command {
-        Some(Command::Check) => check(&config, &file_warnings),
-        None => serve(&config, origin, &file_warnings),
-    }
-}
-
-/// `turnserver check`: what would be in force, on standard output.
-fn check(config: &Config, file_warnings: &[String]) -> Result<(), String> {
-    let surroundings = turnserver::surroundings::Surroundings::find().unwrap_or_default();
-    let relay = turnserver::plan::relay_addresses(config, &surroundings);
-    turnserver::plan::settings(config, &surroundings, &relay, None)
-        .map_err(|error| format!("error: {error}"))?;
-    let certificates = certificates::check(config, SystemTime::now())
-        .map_err(|error| format!("error: {error}"))?;
-    print(&config.to_redacted_toml())?;
-    let mut stderr = std::io::stderr().lock();
-    let warnings = config.warnings();
-    let warnings = warnings.iter().map(ToString::to_string);
-    let certificates = certificates.iter().map(ToString::to_string);
-    for warning in file_warnings.iter().cloned().chain(warnings).chain(certificates) {
-        writeln!(stderr, "warning: {warning}").map_err(|error| error.to_string())?;
+fn run(arguments: &Arguments) -> Result<(), String> {
+    let source = || {
+        Source::new(arguments, Environment::new(std::env::vars_os()))
+            .map_err(|error| error.to_string())
+    };
+    let Some(command) = &arguments.cli().command else { return serve(source()?, print) };
+    match command {
+        Command::Check => {
+            let checked = commands::check(&source()?).map_err(|error| error.to_string())?;
+            print(&checked.policy)?;
+            complain(&checked.findings);
+        }
+        Command::Config { what: ConfigCommand::Example } => print(Config::example())?,
+        Command::Import { file, keep_peer_policy } => {
+            let imported =
+                commands::import(file, *keep_peer_policy).map_err(|error| error.to_string())?;
+            print(&imported.toml)?;
+            complain(&imported.remarks);
+        }
+        Command::Reload(reached) => {
+            let socket = socket(reached, source);
+            print(&at_once(commands::reload(&socket))?)?;
+        }
+        Command::Drain { reached, wait } => {
+            let socket = socket(reached, source);
+            let mut say = |line: &str| {
+                // A reader that has gone does not stop a drain.
+                let _ = print(line);
+            };
+            at_once(commands::drain(&socket, *wait, &mut say))?;
+        }
+        Command::Status { reached, json } => {
+            print(&at_once(commands::status(&socket(reached, source), *json))?)?;
+        }
+        Command::Allocations { reached, json, kill } => {
+            let socket = socket(reached, source);
+            print(&match kill {
+                Some(id) => at_once(commands::kill(&socket, id))?,
+                None => at_once(commands::allocations(&socket, *json))?,
+            })?;
+        }
+        Command::Man => {
+            let page = manual().map_err(|error| format!("error: {error}"))?;
+            print(&String::from_utf8_lossy(&page))?;
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "turnserver", &mut script);
+            print(&String::from_utf8_lossy(&script))?;
+        }
     }
     Ok(())
 }
 
-fn serve(config: &Config, origin: Origin, file_warnings: &[String]) -> Result<(), String> {
-    let log = logging::start(&config.log);
-    file_warnings.iter().for_each(|warning| warn!("{warning}"));
-    // Without a file, users of our own make it a working server.
-    let trial = match origin {
-        Origin::Defaults => Some(trial_credentials()?),
-        Origin::File => None,
-    };
-    announced(config, trial.as_ref()).warnings().iter().for_each(|warning| warn!("{warning}"));
+/// The admin socket: the one that is named, else that of the configuration, which whoever asks may
+/// not be able to read, else the usual one.
+fn socket(reached: &Reached, source: impl FnOnce() -> Result<Source, String>) -> PathBuf {
+    reached.socket.clone().unwrap_or_else(|| {
+        let configured = source()
+            .ok()
+            .and_then(|source| source.load(&Surroundings::find().unwrap_or_default()).ok());
+        let config = configured.map_or_else(Config::default, |configured| configured.config);
+        config.admin.socket.path().map_or_else(
+            || Config::default().admin.socket.path().unwrap_or("".as_ref()).to_owned(),
+            ToOwned::to_owned,
+        )
+    })
+}
+
+fn at_once<T>(question: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| format!("error: cannot start: {error}"))?;
-    // Before anything is served, so that a SIGHUP that comes early ends nothing.
-    let signals = runtime
-        .block_on(async { Signals::heed() })
-        .map_err(|error| format!("error: no signals: {error}"))?;
-    let observer = Arc::new(LogObserver::default());
-    let server = Server::start(config, origin, trial.as_ref(), observer)
         .map_err(|error| format!("error: {error}"))?;
-    print(&server.banner().render())?;
-    log.serve();
-    let signal = runtime.block_on(look_after(&server, signals));
-    info!(signal, "stopping");
-    server.stop().map_err(|error| format!("error: a shard failed: {error}"))
+    runtime.block_on(question)
 }
 
-/// The configuration as it will serve: with credentials of our own it does relay.
-fn announced(config: &Config, trial: Option<&TrialCredentials>) -> Config {
-    let mut announced = config.clone();
-    announced.auth.secrets.extend(trial.map(|trial| trial.secret.clone()));
-    announced
-}
-
-fn trial_credentials() -> Result<TrialCredentials, String> {
-    let directories = state::directories(|name| std::env::var_os(name));
-    let mut failed = None;
-    let mut random = |bytes: &mut [u8]| {
-        if let Err(error) = getrandom::fill(bytes) {
-            failed = Some(error);
-        }
-    };
-    let trial = state::load_or_create(&directories, &mut random)
-        .map_err(|error| format!("error: {error}"))?;
-    if let Some(error) = failed {
-        return Err(format!("error: no randomness: {error}"));
-    }
-    if let Some(warning) = &trial.warning {
-        warn!("{warning}");
-    }
-    if let Kept::ForThisRunOnly { reason } = &trial.kept {
-        warn!("the user and the secret are for this run only: {reason}");
-    }
-    Ok(trial)
-}
-
-/// Does what signals ask for and looks after the certificates and the shards, until a signal says
-/// stop or a shard has failed.
-async fn look_after(server: &Server, mut signals: Signals) -> &'static str {
-    let certificates = server.certificates().map(|loaded| Arc::clone(loaded.certificates()));
-    let mut watch = CertificateWatch::new(certificates, Instant::now());
-    let mut checks = tokio::time::interval(CHECK_INTERVAL);
-    loop {
-        let is_replaced = tokio::select! {
-            _ = checks.tick() => {
-                if server.fleet().is_running() {
-                    continue;
-                }
-                // Its clients would find nobody; a supervisor starts all of it anew.
-                error!("a shard has ended by itself");
-                return "none";
-            }
-            wish = signals.next() => match wish {
-                Wish::Stop(signal) => return signal,
-                Wish::Reload(signal) => watch.reload(signal, SystemTime::now()),
-            },
-            () = sleep_until(watch.next_look()) => watch.look(Instant::now(), SystemTime::now()),
-        };
-        if is_replaced && let Err(error) = server.certificates_replaced() {
-            error!(%error, "a shard has not taken the new certificate over");
-        }
-    }
+fn complain(text: &str) {
+    // Nobody reads it: nothing more can be done.
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 fn print(text: &str) -> Result<(), String> {

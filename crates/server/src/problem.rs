@@ -5,7 +5,9 @@ use std::io::ErrorKind;
 use turn_net::{FleetError, ListenError};
 
 use crate::certificates::CertificatesError;
-use crate::plan::CredentialError;
+use crate::doors::DoorError;
+use crate::logging::SinkError;
+use crate::settings::SettingsError;
 use crate::state::StateError;
 
 /// The server cannot start.
@@ -27,9 +29,15 @@ pub enum StartError {
         "cannot list the network interfaces: {0}\n  = help: a sandbox may forbid netlink; write relay.addresses into the configuration"
     )]
     Interfaces(std::io::Error),
-    /// A credential of the configuration is of no use.
-    #[error("{0}\n  = help: correct it under [auth] users")]
-    Credential(#[from] CredentialError),
+    /// Something of the configuration can serve nobody.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The log cannot be written.
+    #[error(transparent)]
+    Log(#[from] SinkError),
+    /// A door for operators cannot be opened.
+    #[error(transparent)]
+    Door(#[from] DoorError),
     /// The certificates are of no use.
     #[error(transparent)]
     Certificates(#[from] CertificatesError),

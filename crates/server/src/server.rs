@@ -1,22 +1,25 @@
-//! A running server: what the binary starts, and what tests start in-process.
+//! The serving half of a running server: what the binary starts, and what tests start in-process.
+//! What an operator sees of it (signals, doors, drains) is [`running`](crate::running).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tracing::{info, warn};
 use turn_config::Config;
 use turn_credentials::{UnixSeconds, mint};
-use turn_engine::Transport;
+use turn_engine::{Settings, Transport};
 use turn_net::{Fleet, Listening, Observer};
 
 use crate::banner::{Access, Banner, TimeLimited};
-use crate::certificates::ServerCertificates;
+use crate::certificates::{CertificatesError, ServerCertificates};
 use crate::dtls;
-use crate::plan::{Origin, RelayChoice, plan, relay_addresses, settings};
+use crate::plan::{Origin, RelayChoice, plan, relay_addresses};
 use crate::problem::StartError;
 use crate::reach::{Endpoint, endpoints, reach};
+use crate::realms::Registry;
 use crate::relay_addresses::Notice;
+use crate::settings::{Given, SettingsError, own_addresses, settings};
 use crate::state::{Kept, TrialCredentials};
 use crate::surroundings::Surroundings;
 
@@ -26,9 +29,38 @@ pub struct Server {
     fleet: Fleet,
     relay: RelayChoice,
     surroundings: Surroundings,
-    certificates: Option<ServerCertificates>,
+    trial: Option<TrialCredentials>,
+    registry: Mutex<Arc<Registry>>,
+    certificates: Mutex<Option<ServerCertificates>>,
     wants_dtls: bool,
     banner: Banner,
+}
+
+/// A configuration that has passed every test and waits to be taken over.
+#[derive(Debug)]
+pub struct Prepared {
+    settings: Settings,
+    registry: Arc<Registry>,
+    /// Those that are served now are of other files; inside: what takes their place.
+    certificates: Option<Option<ServerCertificates>>,
+}
+
+impl Prepared {
+    /// The numbers of its realms and tenants.
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry)
+    }
+}
+
+/// Why a changed configuration cannot be taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// Credentials, realms or relay addresses.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The certificates are of no use.
+    #[error(transparent)]
+    Certificates(#[from] CertificatesError),
 }
 
 /// Descriptors kept for everything that is no relay socket.
@@ -55,11 +87,14 @@ impl Server {
             say(*notice);
         }
         let certificates =
-            ServerCertificates::load(config, &own_addresses(config, &relay), SystemTime::now())?;
+            ServerCertificates::load(config, &certified(config, &relay), SystemTime::now())?;
         if origin == Origin::File {
             say_who_is_waited_for(config, &surroundings);
         }
-        let mut plan = plan(config, origin, &surroundings, &relay, trial, observer)?;
+        let registry = Registry::default().extended(config).map_err(SettingsError::from)?;
+        let given = Given { surroundings: &surroundings, relay: &relay, trial };
+        let settings = settings(config, &registry, given)?;
+        let mut plan = plan(config, &registry, origin, &surroundings, settings, observer);
         plan.tls = certificates.as_ref().map(ServerCertificates::tls);
         let of_dtls = certificates.as_ref().filter(|_| dtls::is_wanted(config));
         plan.dtls = of_dtls.and_then(|loaded| {
@@ -73,8 +108,16 @@ impl Server {
         let mut listening = endpoints(&config.listen, fleet.listening());
         listening.retain(|endpoint| has_dtls || endpoint.transport != Transport::Dtls);
         let banner = banner(config, listening, &relay, &names, trial);
-        let wants_dtls = dtls::is_wanted(config);
-        Ok(Self { fleet, relay, surroundings, certificates, wants_dtls, banner })
+        Ok(Self {
+            fleet,
+            relay,
+            surroundings,
+            trial: trial.cloned(),
+            registry: Mutex::new(Arc::new(registry)),
+            certificates: Mutex::new(certificates),
+            wants_dtls: dtls::is_wanted(config),
+            banner,
+        })
     }
 
     /// The addresses that are listened on.
@@ -87,22 +130,104 @@ impl Server {
         &self.fleet
     }
 
+    /// Where relay sockets are bound.
+    pub fn relay(&self) -> &RelayChoice {
+        &self.relay
+    }
+
+    /// What to print for the operator.
+    pub fn banner(&self) -> &Banner {
+        &self.banner
+    }
+
+    /// The numbers of realms and tenants.
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&lock(&self.registry))
+    }
+
     /// The certificates of TLS and DTLS listeners, if the configuration names any.
-    pub fn certificates(&self) -> Option<&ServerCertificates> {
-        self.certificates.as_ref()
+    pub fn certificates(&self) -> Option<ServerCertificates> {
+        lock(&self.certificates).clone()
+    }
+
+    /// Every address of this host and every one that it is advertised as.
+    pub fn own_addresses(&self, config: &Config) -> Vec<IpAddr> {
+        own_addresses(config, self.given())
+    }
+
+    /// Tests a changed configuration, as far as it needs no restart, and changes nothing.
+    ///
+    /// # Errors
+    /// Everything about it that can serve nobody.
+    pub fn prepare(&self, before: &Config, config: &Config) -> Result<Prepared, Vec<PrepareError>> {
+        let mut errors = Vec::new();
+        let certificates = ServerCertificates::exchanged(
+            before,
+            config,
+            &certified(config, &self.relay),
+            SystemTime::now(),
+        );
+        let certificates = certificates.map_err(|error| errors.push(error.into())).ok();
+        let settings = self
+            .registry()
+            .extended(config)
+            .map_err(SettingsError::from)
+            .and_then(|registry| Ok((settings(config, &registry, self.given())?, registry)))
+            .map_err(|error| errors.push(error.into()));
+        match (settings, certificates) {
+            (Ok((settings, registry)), Some(certificates)) => {
+                Ok(Prepared { settings, registry: Arc::new(registry), certificates })
+            }
+            _ => Err(errors),
+        }
+    }
+
+    /// Takes a changed configuration over; says whether other certificate files are served now.
+    ///
+    /// # Errors
+    /// A shard has ended.
+    pub async fn take_over(&self, prepared: Prepared) -> std::io::Result<bool> {
+        let Prepared { settings, registry, certificates } = prepared;
+        // The numbers first: what a shard reports of a new realm has a name then.
+        *lock(&self.registry) = registry;
+        self.fleet.apply(settings).await?;
+        let Some(certificates) = certificates else { return Ok(false) };
+        if let Some(new) = &certificates {
+            self.fleet.set_tls(&new.tls()).await?;
+        }
+        *lock(&self.certificates) = certificates;
+        self.certificates_replaced().await?;
+        Ok(true)
+    }
+
+    /// [`Server::prepare`] and [`Server::take_over`] at once, for tests that have no runtime.
+    ///
+    /// # Errors
+    /// A credential is of no use, or a shard does not answer; what was in force stays in force.
+    pub fn apply(
+        &self,
+        config: &Config,
+        trial: Option<&TrialCredentials>,
+    ) -> Result<(), StartError> {
+        let registry = self.registry().extended(config).map_err(SettingsError::from)?;
+        let settings = settings(config, &registry, Given { trial, ..self.given() })?;
+        let prepared = Prepared { settings, registry: Arc::new(registry), certificates: None };
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.map_err(StartError::Start)?;
+        runtime.block_on(self.take_over(prepared)).map(drop).map_err(StartError::Start)
     }
 
     /// Takes over certificates that were replaced: TLS has them already, new DTLS
     /// sessions get theirs. Where DTLS can use none of them, it stays as it was `[R17]`.
     ///
     /// # Errors
-    /// A shard does not answer.
-    pub fn certificates_replaced(&self) -> std::io::Result<()> {
-        let Some(loaded) = self.certificates.as_ref().filter(|_| self.wants_dtls) else {
+    /// A shard has ended.
+    pub async fn certificates_replaced(&self) -> std::io::Result<()> {
+        let Some(loaded) = self.certificates().filter(|_| self.wants_dtls) else {
             return Ok(());
         };
         match dtls::identity(loaded.certificates()) {
-            Ok(identity) => self.fleet.set_dtls(&identity),
+            Ok(identity) => self.fleet.set_dtls(&identity).await,
             // [R17]
             Err(error) => {
                 warn!("DTLS stays as it was: {error}");
@@ -111,31 +236,11 @@ impl Server {
         }
     }
 
-    /// What to print for the operator.
-    pub fn banner(&self) -> &Banner {
-        &self.banner
-    }
-
-    /// Takes over a changed configuration as far as it needs no restart:
-    /// credentials, peers and limits.
-    ///
-    /// # Errors
-    /// A credential is of no use, or a shard does not answer; what was in force
-    /// stays in force.
-    pub fn apply(
-        &self,
-        config: &Config,
-        trial: Option<&TrialCredentials>,
-    ) -> Result<(), StartError> {
-        let settings = settings(config, &self.surroundings, &self.relay, trial)?;
-        self.fleet.apply(settings).map_err(StartError::Start)
-    }
-
     /// Stops every shard and logs what went through.
     ///
     /// # Errors
     /// The first error that a shard ended with.
-    pub fn stop(self) -> std::io::Result<()> {
+    pub fn stop(&self) -> std::io::Result<()> {
         let totals = self.fleet.totals();
         let result = self.fleet.stop();
         let totals: Vec<String> =
@@ -143,10 +248,18 @@ impl Server {
         info!(counters = totals.join(" "), "stopped");
         result
     }
+
+    fn given(&self) -> Given<'_> {
+        Given { surroundings: &self.surroundings, relay: &self.relay, trial: self.trial.as_ref() }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a self-signed certificate is made out to: clients of a trial go by address.
-fn own_addresses(config: &Config, relay: &RelayChoice) -> Vec<IpAddr> {
+fn certified(config: &Config, relay: &RelayChoice) -> Vec<IpAddr> {
     let relays = relay.addresses.iter().flat_map(|relay| [relay.advertised, relay.bound]);
     let listeners = config.listen.iter().map(|listen| listen.address.ip());
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];

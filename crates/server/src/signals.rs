@@ -1,5 +1,12 @@
 //! The signals that the server heeds.
 //!
+//! | signal | what it asks for |
+//! |---|---|
+//! | SIGHUP | reload the configuration and the certificates, open the log file anew |
+//! | SIGUSR1 | drain, then end |
+//! | SIGUSR2 | look at the certificates, as coturn does |
+//! | SIGTERM, SIGINT | stop within `drain.on_term`; the second one: at once |
+//!
 //! Invariant: from [`Signals::heed`] on none of them ends the process by itself.
 
 use std::io;
@@ -12,6 +19,7 @@ pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    user_1: Signal,
     user_2: Signal,
 }
 
@@ -20,8 +28,12 @@ pub struct Signals {
 pub enum Wish {
     /// Stop; the signal's name.
     Stop(&'static str),
-    /// Reload; the signal's name.
-    Reload(&'static str),
+    /// Reload everything.
+    Reload,
+    /// Drain.
+    Drain,
+    /// Reload the certificates.
+    Certificates,
 }
 
 impl Signals {
@@ -34,7 +46,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
-            // coturn reloads its certificates on it.
+            user_1: signal(SignalKind::user_defined1())?,
             user_2: signal(SignalKind::user_defined2())?,
         })
     }
@@ -42,10 +54,12 @@ impl Signals {
     /// Waits for the next one. Dropping the future loses none.
     pub async fn next(&mut self) -> Wish {
         tokio::select! {
+            biased;
             _ = self.terminate.recv() => Wish::Stop("SIGTERM"),
             _ = self.interrupt.recv() => Wish::Stop("SIGINT"),
-            _ = self.hang_up.recv() => Wish::Reload("SIGHUP"),
-            _ = self.user_2.recv() => Wish::Reload("SIGUSR2"),
+            _ = self.hang_up.recv() => Wish::Reload,
+            _ = self.user_1.recv() => Wish::Drain,
+            _ = self.user_2.recv() => Wish::Certificates,
         }
     }
 }

@@ -8,7 +8,7 @@ use turn_codec::attribute::{
 };
 use turn_codec::{AddressFamily, AttributeType, ChannelData, ChannelNumber, Class, Method};
 use turn_credentials::{LongTermKey, prepare, userhash};
-use turn_engine::{FiveTuple, ShardId, Transport};
+use turn_engine::{FiveTuple, RealmId, ShardId, TenantId, Transport};
 
 use crate::answer::Answer;
 use crate::ask::Ask;
@@ -29,6 +29,10 @@ pub struct Client {
 #[derive(Debug)]
 pub(crate) struct ClientState {
     pub(crate) tuple: FiveTuple,
+    /// What its listener or server name stands for.
+    pub(crate) realm: RealmId,
+    /// Whose shared secret has made its credential.
+    pub(crate) tenant: Option<TenantId>,
     pub(crate) name: String,
     password: String,
     pub(crate) scheme: Scheme,
@@ -55,8 +59,10 @@ impl Client {
     ) -> Self {
         simulation.clients.push(ClientState {
             tuple,
+            realm: RealmId::default(),
+            tenant: None,
             name: name.into(),
-            password: simulation.setup.password_of(name),
+            password: simulation.setup.password_of(RealmId::default(), None, name),
             scheme: Scheme::BROWSER,
             challenge: None,
             relayed: Vec::new(),
@@ -71,6 +77,28 @@ impl Client {
     pub fn with_password(self, password: &str) -> Self {
         self.change(|state| state.password = password.into());
         self
+    }
+
+    /// Speaks to this realm, with the password that it has given to the client's name.
+    #[must_use]
+    pub fn in_realm(self, realm: RealmId) -> Self {
+        self.change(|state| state.realm = realm);
+        self.with_its_password()
+    }
+
+    /// Has a credential that the secret of this tenant has made.
+    #[must_use]
+    pub fn of_tenant(self, tenant: TenantId) -> Self {
+        self.change(|state| state.tenant = Some(tenant));
+        self.with_its_password()
+    }
+
+    fn with_its_password(self) -> Self {
+        let (realm, tenant, name) =
+            self.look(|state| (state.realm, state.tenant, state.name.clone()));
+        let password = |simulation: &Simulation| simulation.setup.password_of(realm, tenant, &name);
+        let password = self.world.look(password);
+        self.with_password(&password)
     }
 
     /// Proves itself so.
@@ -97,12 +125,8 @@ impl Client {
     /// Goes by another name from now on, with the password of that.
     #[must_use]
     pub fn renamed(self, name: &str) -> Self {
-        let password = self.world.look(|simulation| simulation.setup.password_of(name));
-        self.change(|state| {
-            state.name = name.into();
-            state.password = password;
-        });
-        self
+        self.change(|state| state.name = name.into());
+        self.with_its_password()
     }
 
     /// Makes an allocation.
@@ -363,7 +387,8 @@ impl Client {
 
     /// The key that it signs with.
     pub fn key(&self) -> LongTermKey {
-        let realm = self.world.look(|simulation| simulation.setup.settings.realm.clone());
+        let id = self.look(|state| state.realm);
+        let realm = self.world.look(|simulation| simulation.setup.settings.realm(id).name.clone());
         self.look(|state| {
             let realm = state.challenge.as_ref().map_or(&*realm, |challenge| &challenge.realm);
             let prepared = |text: &str| prepare(text).map_or_else(|_| text.into(), String::from);

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 
 use turn_codec::attribute::ErrorCode;
 use turn_codec::{AttributeType, Class, Message};
-use turn_engine::{FiveTuple, PortCount, RelayAddress, RelayProtocol, ShardId};
+use turn_engine::{FiveTuple, PortCount, RealmId, RelayAddress, RelayProtocol, ShardId, TenantId};
 
 use crate::emitted::{Attempt, Data, Event, Framing};
 use crate::kernel::Bound;
+use crate::reference::Account;
 use crate::simulation::{Cause, Simulation};
 
 /// Judges one datagram that leaves: toward a peer only with a live permission or a
@@ -49,7 +50,8 @@ fn judge_egress(simulation: &Simulation, cause: Cause, from: SocketAddr, to: Soc
     assert!(may, "{owner:?} has no live permission or channel for {to}");
     let is_relay = |relay: &RelayAddress| [relay.bound, relay.advertised].contains(&to.ip());
     let is_own = setup.settings.relay.addresses.iter().any(is_relay);
-    let is_opened = setup.settings.peers.allow.iter().any(|rule| rule.ports.is_some());
+    let mut rules = setup.settings.realms.iter().flat_map(|realm| &realm.peers.allow);
+    let is_opened = rules.any(|rule| rule.ports.is_some());
     assert!(!is_own || is_opened, "{to} is an own address, which no relay socket sends to");
 }
 
@@ -172,6 +174,19 @@ pub(crate) fn check(simulation: &mut Simulation) {
     let reference = &simulation.reference;
     assert_eq!(allocations, reference.allocations(now), "live allocations");
     assert_eq!(held, reference.reservations(now), "reservations");
+    for (realm, id) in simulation.setup.settings.realms.iter().zip((0..).map(RealmId)) {
+        let units = |tenant: Option<TenantId>| {
+            let is_meant = |account: &Account| {
+                account.realm == id && tenant.is_none_or(|_| account.tenant == tenant)
+            };
+            reference.units_of(is_meant, now)
+        };
+        assert_eq!(shared.allocations_of_realm(id) as usize, units(None), "units of {id:?}");
+        for tenant in (0..).map(TenantId).take(realm.tenants.len()) {
+            let counted = shared.allocations_of_tenant(id, tenant) as usize;
+            assert_eq!(counted, units(Some(tenant)), "units of {tenant:?} of {id:?}");
+        }
+    }
     let advertised = |bound: SocketAddr| {
         SocketAddr::new(simulation.setup.advertised_form(bound.ip()), bound.port())
     };

@@ -123,6 +123,11 @@ pub enum Operation {
         /// Seconds.
         seconds: u16,
     },
+    /// The server drains, or no more.
+    Drain {
+        /// Which of them.
+        is_on: bool,
+    },
     /// Wall time alone moves.
     Jump {
         /// Seconds.
@@ -168,7 +173,9 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (1_u16..=700).prop_map(|seconds| Operation::Advance { seconds }),
         1 => any::<i16>().prop_map(|seconds| Operation::Jump { seconds }),
     ];
-    prop_oneof![12 => control, 12 => data, 4 => time]
+    let drain = prop_oneof![1 => Just(true), 3 => Just(false)];
+    let drain = drain.prop_map(|is_on| Operation::Drain { is_on });
+    prop_oneof![24 => control, 24 => data, 8 => time, 1 => drain]
 }
 
 fn kind() -> impl Strategy<Value = AllocateKind> {

@@ -17,7 +17,7 @@ use turn_codec::attribute::{
     XorPeerAddress, XorRelayedAddress,
 };
 use turn_codec::{AddressFamily, Message, Method};
-use turn_engine::{FiveTuple, RelayProtocol};
+use turn_engine::{FiveTuple, RealmId, RelayProtocol, TenantId};
 
 use crate::emitted::Framing;
 
@@ -32,6 +32,17 @@ pub struct Reference {
     reservations: Vec<Reserved>,
     /// Advertised relay addresses.
     own: Vec<IpAddr>,
+}
+
+/// Whose an allocation is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The realm.
+    pub realm: RealmId,
+    /// The tenant, for a time-limited name made with its secret.
+    pub tenant: Option<TenantId>,
+    /// The user.
+    pub user: String,
 }
 
 /// Where a datagram must come out.
@@ -57,7 +68,7 @@ pub enum Delivery {
 
 #[derive(Debug, Clone)]
 struct Granted {
-    account: String,
+    account: Account,
     protocol: RelayProtocol,
     relays: Vec<Relay>,
     permissions: HashMap<IpAddr, Instant>,
@@ -73,7 +84,7 @@ struct Relay {
 #[derive(Debug, Clone)]
 struct Reserved {
     token: [u8; 8],
-    account: String,
+    account: Account,
     address: SocketAddr,
     expires_at: Instant,
 }
@@ -92,7 +103,7 @@ impl Reference {
         &mut self,
         now: Instant,
         tuple: FiveTuple,
-        account: &str,
+        account: &Account,
         request: &Message<'_>,
         response: &Message<'_>,
     ) {
@@ -126,7 +137,7 @@ impl Reference {
         &mut self,
         now: Instant,
         tuple: FiveTuple,
-        account: &str,
+        account: &Account,
         request: &Message<'_>,
         response: &Message<'_>,
     ) {
@@ -145,7 +156,7 @@ impl Reference {
         if let (Ok(Some(ReservationToken(token))), Some(first)) = (response.get(), relayed.first())
         {
             let address = SocketAddr::new(first.ip(), first.port() + 1);
-            let (account, expires_at) = (account.to_owned(), now + RESERVATION);
+            let (account, expires_at) = (account.clone(), now + RESERVATION);
             self.reservations.push(Reserved { token, account, address, expires_at });
         }
         let relays = relayed.into_iter().map(|address| Relay { address, expires_at }).collect();
@@ -154,7 +165,7 @@ impl Reference {
             Ok(Some(RequestedTransport { .. }) | None) | Err(_) => RelayProtocol::Udp,
         };
         let granted = Granted {
-            account: account.to_owned(),
+            account: account.clone(),
             protocol,
             relays,
             permissions: HashMap::new(),
@@ -205,6 +216,11 @@ impl Reference {
     /// Ends the allocation of a 5-tuple.
     pub fn end(&mut self, tuple: &FiveTuple) {
         self.allocations.remove(tuple);
+    }
+
+    /// Ends the allocations of the realms that are meant; their reservations stay until they expire.
+    pub fn end_realms(&mut self, is_meant: impl Fn(RealmId) -> bool) {
+        self.allocations.retain(|_, granted| !is_meant(granted.account.realm));
     }
 
     /// Ends one relayed transport address.
@@ -324,18 +340,18 @@ impl Reference {
         self.reservations.iter().filter(|reserved| reserved.expires_at > now).count()
     }
 
-    /// Allocations and reservations of an account.
-    pub fn units_of(&self, account: &str, now: Instant) -> usize {
+    /// Allocations and reservations of the accounts that are meant.
+    pub fn units_of(&self, is_meant: impl Fn(&Account) -> bool, now: Instant) -> usize {
         let live = self.allocations.iter().filter(|(tuple, _)| self.is_live(tuple, now));
         let reserved = self.reservations.iter().filter(|reserved| reserved.expires_at > now);
-        live.filter(|(_, granted)| granted.account == account).count()
-            + reserved.filter(|reserved| reserved.account == account).count()
+        live.filter(|(_, granted)| is_meant(&granted.account)).count()
+            + reserved.filter(|reserved| is_meant(&reserved.account)).count()
     }
 
     /// The reserved address of a token, if this account may claim it.
-    pub fn reserved(&self, token: [u8; 8], account: &str, now: Instant) -> Option<SocketAddr> {
+    pub fn reserved(&self, token: [u8; 8], account: &Account, now: Instant) -> Option<SocketAddr> {
         let is_it = |reserved: &&Reserved| {
-            reserved.token == token && reserved.account == account && reserved.expires_at > now
+            reserved.token == token && reserved.account == *account && reserved.expires_at > now
         };
         self.reservations.iter().find(is_it).map(|reserved| reserved.address)
     }

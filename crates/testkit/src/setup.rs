@@ -1,4 +1,4 @@
-//! What a world is made of: users, secrets, relay addresses, settings, shards.
+//! What a world is made of: realms with users and secrets, relay addresses, settings, shards.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -9,11 +9,12 @@ use turn_credentials::{
     KeyAlgorithm, LongTermKey, TimeLimitedName, prepare, shared_secret_password, userhash,
 };
 use turn_engine::{
-    Keyring, Limits, PeerPolicy, RelayAddress, RelaySettings, Settings, TimeLimitedRules,
-    UserSecret,
+    Keyring, PeerPolicy, Realm, RealmId, RelayAddress, RelaySettings, Settings, Tenant, TenantId,
+    TimeLimitedRules, UserSecret,
 };
 
 use crate::addresses::{RELAY4, RELAY6, SERVER4, SERVER6};
+use crate::reference::Account;
 
 /// The server's configuration, as far as a world needs it.
 #[derive(Debug, Clone)]
@@ -22,14 +23,20 @@ pub struct Setup {
     pub shards: u8,
     /// Ports of each relay address.
     pub ports: RangeInclusive<u16>,
-    /// Everything but the keyring, which is made of the fields below.
+    /// Everything but the keyrings, which are made of the fields below.
     pub settings: Settings,
     /// How time-limited names are read.
     pub rules: TimeLimitedRules,
     /// Seed of all randomness.
     pub seed: u64,
+    /// Of each realm.
+    credentials: Vec<Credentials>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Credentials {
     users: Vec<User>,
-    secrets: Vec<String>,
+    secrets: Vec<(String, Option<TenantId>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -45,93 +52,147 @@ impl Default for Setup {
         let here = |address| RelayAddress { bound: address, advertised: address };
         let addresses = vec![here(RELAY4), here(RELAY6)];
         let settings = Settings {
-            realm: "example.org".into(),
+            realms: Vec::new(),
             relay: RelaySettings { addresses, ..RelaySettings::default() },
-            peers: PeerPolicy { endpoints: vec![SERVER4, SERVER6], ..PeerPolicy::default() },
-            limits: Limits::default(),
             ..Settings::default()
         };
-        Self {
+        let mut setup = Self {
             shards: 1,
             // Few, so that looking at all of them after each step is cheap.
             ports: 49_152..=49_407,
             settings,
             rules: TimeLimitedRules::default(),
             seed: 1,
-            users: Vec::new(),
-            secrets: Vec::new(),
-        }
+            credentials: Vec::new(),
+        };
+        setup.add_realm("example.org");
+        setup
     }
 }
 
 impl Setup {
+    /// Adds a realm that nobody may use yet.
+    pub fn add_realm(&mut self, name: &str) -> RealmId {
+        let peers = PeerPolicy { endpoints: vec![SERVER4, SERVER6], ..PeerPolicy::default() };
+        self.settings.realms.push(Realm { peers, ..Realm::new(name) });
+        self.credentials.push(Credentials::default());
+        RealmId(u16::try_from(self.settings.realms.len() - 1).expect("few realms"))
+    }
+
+    /// Takes a realm out of the configuration; its place stays.
+    pub fn remove_realm(&mut self, id: RealmId) {
+        let name = self.realm_of(id).name.clone();
+        *self.realm_of(id) = Realm::removed(&name);
+        *self.credentials_of(id) = Credentials::default();
+    }
+
+    /// The default realm.
+    pub fn realm(&mut self) -> &mut Realm {
+        self.realm_of(RealmId(0))
+    }
+
+    /// A realm.
+    ///
+    /// # Panics
+    /// When there is no such realm.
+    pub fn realm_of(&mut self, id: RealmId) -> &mut Realm {
+        self.settings.realms.get_mut(usize::from(id.0)).expect("a realm of this world")
+    }
+
     /// Adds a static user; `only` leaves the server with a single key.
     pub fn add_user(&mut self, name: &str, password: &str, only: Option<KeyAlgorithm>) {
-        self.users.push(User { name: name.into(), password: password.into(), only });
+        self.add_user_in(RealmId(0), name, password, only);
     }
 
-    /// Removes every static user.
+    /// Adds a static user of a realm.
+    pub fn add_user_in(
+        &mut self,
+        realm: RealmId,
+        name: &str,
+        password: &str,
+        only: Option<KeyAlgorithm>,
+    ) {
+        let user = User { name: name.into(), password: password.into(), only };
+        self.credentials_of(realm).users.push(user);
+    }
+
+    /// Removes every static user of the default realm.
     pub fn clear_users(&mut self) {
-        self.users.clear();
+        self.credentials_of(RealmId(0)).users.clear();
     }
 
-    /// Takes these shared secrets instead of those before.
+    /// Takes these shared secrets of the default realm instead of those before.
     pub fn set_secrets(&mut self, secrets: &[&str]) {
-        self.secrets = secrets.iter().map(|&secret| secret.into()).collect();
+        let secrets = secrets.iter().map(|&secret| (secret.into(), None)).collect();
+        self.credentials_of(RealmId(0)).secrets = secrets;
+    }
+
+    /// Adds a tenant with a shared secret to a realm.
+    pub fn add_tenant(&mut self, realm: RealmId, secret: &str, tenant: Tenant) -> TenantId {
+        let tenants = &mut self.realm_of(realm).tenants;
+        tenants.push(tenant);
+        let id = TenantId(u16::try_from(tenants.len() - 1).expect("few tenants"));
+        self.credentials_of(realm).secrets.push((secret.into(), Some(id)));
+        id
     }
 
     /// The settings as the engines take them.
     pub(crate) fn build(&self) -> Settings {
         let mut settings = self.settings.clone();
-        let realm = &self.settings.realm;
-        let mut keyring = Keyring::new(self.rules);
-        for User { name, password, only } in &self.users {
-            let secret = match only {
-                None => UserSecret::Password(password),
-                Some(algorithm) => {
-                    UserSecret::Key(LongTermKey::derive(*algorithm, name, realm, password))
-                }
-            };
-            keyring.add_user(realm, name, &secret).expect("a user name that can be prepared");
-        }
-        self.secrets.iter().for_each(|secret| keyring.add_secret(secret.as_bytes()));
-        settings.keyring = keyring;
         let relays = settings.relay.addresses.iter();
-        let own = relays.flat_map(|relay| [relay.bound, relay.advertised]);
-        settings.peers.own.extend(own.chain([SERVER4.ip(), SERVER6.ip()]));
+        let own: Vec<_> = relays.flat_map(|relay| [relay.bound, relay.advertised]).collect();
+        for (realm, credentials) in settings.realms.iter_mut().zip(&self.credentials) {
+            realm.keyring = credentials.keyring(&realm.name, self.rules);
+            realm.peers.own.extend(own.iter().copied().chain([SERVER4.ip(), SERVER6.ip()]));
+        }
         settings
     }
 
-    /// The password that whoever has this name was given.
-    pub(crate) fn password_of(&self, name: &str) -> String {
-        let user = self.users.iter().find(|user| user.name == name);
-        match (user, self.secrets.first()) {
+    /// The password that whoever has this name was given; a time-limited name has its tenant's.
+    pub(crate) fn password_of(
+        &self,
+        realm: RealmId,
+        tenant: Option<TenantId>,
+        name: &str,
+    ) -> String {
+        let Credentials { users, secrets } = self.credentials_in(realm);
+        let user = users.iter().find(|user| user.name == name);
+        let secret = secrets.iter().find(|(_, of)| *of == tenant);
+        match (user, secret) {
             (Some(user), _) => user.password.clone(),
-            (None, Some(secret)) => {
+            (None, Some((secret, _))) => {
                 shared_secret_password(secret.as_bytes(), name).as_str().to_owned()
             }
             (None, None) => "a password of nobody".into(),
         }
     }
 
-    /// Whose quota a request counts toward.
-    pub(crate) fn account_of(&self, request: &Message<'_>) -> String {
+    /// Whose quota a request counts toward, when its client speaks to this realm with the secret of
+    /// this tenant.
+    pub(crate) fn account_of(
+        &self,
+        realm: RealmId,
+        tenant: Option<TenantId>,
+        request: &Message<'_>,
+    ) -> Account {
+        let users = &self.credentials_in(realm).users;
         let name = match (request.get::<Username<'_>>(), request.get::<Userhash<'_>>()) {
             (Ok(Some(Username(name))), _) => prepare(name).map_or_else(|_| name.into(), Into::into),
             (_, Ok(Some(Userhash(hash)))) => {
-                let realm = &self.settings.realm;
-                let user = self.users.iter().find(|user| userhash(&user.name, realm) == *hash);
+                let realm = &self.settings.realm(realm).name;
+                let user = users.iter().find(|user| userhash(&user.name, realm) == *hash);
                 user.map(|user| user.name.clone()).unwrap_or_default()
             }
             (_, _) => String::new(),
         };
-        if self.users.iter().any(|user| user.name == name) {
-            return name;
+        if users.iter().any(|user| user.name == name) {
+            return Account { realm, tenant: None, user: name };
         }
-        match TimeLimitedName::parse(&name, self.rules.separator) {
+        let user = match TimeLimitedName::parse(&name, self.rules.separator) {
             Some(limited) => format!("limited {}", limited.userid.unwrap_or_default()),
             None => name,
-        }
+        };
+        Account { realm, tenant, user }
     }
 
     /// The bound form of an address that may be an advertised one of ours.
@@ -144,5 +205,32 @@ impl Setup {
     pub(crate) fn advertised_form(&self, address: IpAddr) -> IpAddr {
         let mut relays = self.settings.relay.addresses.iter();
         relays.find(|relay| relay.bound == address).map_or(address, |relay| relay.advertised)
+    }
+
+    fn credentials_in(&self, realm: RealmId) -> &Credentials {
+        self.credentials.get(usize::from(realm.0)).expect("a realm of this world")
+    }
+
+    fn credentials_of(&mut self, realm: RealmId) -> &mut Credentials {
+        self.credentials.get_mut(usize::from(realm.0)).expect("a realm of this world")
+    }
+}
+
+impl Credentials {
+    fn keyring(&self, realm: &str, rules: TimeLimitedRules) -> Keyring {
+        let mut keyring = Keyring::new(rules);
+        for User { name, password, only } in &self.users {
+            let secret = match only {
+                None => UserSecret::Password(password),
+                Some(algorithm) => {
+                    UserSecret::Key(LongTermKey::derive(*algorithm, name, realm, password))
+                }
+            };
+            keyring.add_user(realm, name, &secret).expect("a user name that can be prepared");
+        }
+        for (secret, tenant) in &self.secrets {
+            keyring.add_secret(secret.as_bytes(), *tenant);
+        }
+        keyring
     }
 }

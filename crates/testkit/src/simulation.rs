@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use turn_codec::{Class, Message, Method};
 use turn_engine::{
-    Action, Claim, Completion, ConnectFailed, ConnectionId, Engine, FiveTuple, Link, LinkId,
-    NonceKey, Now, Outcome, RelayId, RelayProtocol, Relayed, Report, Route, ShardId, Shared,
-    Ticket, Transport,
+    Action, AllocationId, Claim, Completion, ConnectFailed, ConnectionId, Engine, FiveTuple, Link,
+    LinkId, NonceKey, Now, Outcome, RealmId, RelayId, RelayProtocol, Relayed, Report, Route,
+    ShardId, Shared, TenantId, Ticket, Transport,
 };
 
 use crate::client::ClientState;
@@ -122,10 +122,21 @@ impl Simulation {
         link
     }
 
+    fn link(&mut self, tuple: FiveTuple) -> Link {
+        let (realm, _) = self.side_of(&tuple);
+        Link { id: self.link_of(tuple), tuple, realm }
+    }
+
+    /// The realm that a 5-tuple speaks to, and the tenant whose secret it has.
+    fn side_of(&self, tuple: &FiveTuple) -> (RealmId, Option<TenantId>) {
+        let client = self.clients.iter().rev().find(|client| client.tuple == *tuple);
+        client.map_or_else(Default::default, |client| (client.realm, client.tenant))
+    }
+
     /// Hands a client's datagram or frame to the shard that it reaches.
     pub(crate) fn client_sends(&mut self, tuple: FiveTuple, bytes: &[u8]) -> Emitted {
         self.process();
-        let link = Link { id: self.link_of(tuple), tuple };
+        let link = self.link(tuple);
         let shard = self.kernel.shard_of(&tuple);
         if let Ok(message) = Message::parse(bytes)
             && message.class() == Class::Request
@@ -199,14 +210,34 @@ impl Simulation {
     /// Gives the setup's settings to the engines, as a reload does.
     pub(crate) fn reload(&mut self) -> Emitted {
         let settings = Arc::new(self.setup.build());
-        for engine in &mut self.process().engines {
-            engine.apply(Arc::clone(&settings));
-        }
         let now = self.clock.now();
+        for engine in &mut self.process().engines {
+            engine.apply(now, Arc::clone(&settings));
+        }
+        self.reference.end_realms(|realm| settings.realm(realm).is_removed);
         let mut emitted = Emitted::default();
         let shards = u8::try_from(self.process().engines.len()).unwrap_or(u8::MAX);
         (0..shards).for_each(|shard| self.drain(ShardId(shard), now, &mut emitted));
         emitted
+    }
+
+    /// An operator ends an allocation.
+    pub(crate) fn end_allocation(&mut self, id: AllocationId) -> bool {
+        let now = self.clock.now();
+        let mut tuple = None;
+        let engine = self.engine(id.shard);
+        engine.survey(now, 0, usize::MAX, &mut |it| {
+            if it.id == id {
+                tuple = Some(it.link.tuple);
+            }
+        });
+        let was_there = engine.end_allocation(now, id);
+        assert_eq!(was_there, tuple.is_some(), "what is live can be ended");
+        if let Some(tuple) = tuple {
+            self.reference.end(&tuple);
+        }
+        self.drain_silently(id.shard, now);
+        was_there
     }
 
     /// A stream ends.
@@ -340,7 +371,7 @@ impl Simulation {
                 Step::HandOver { link, shard: to } => {
                     let tuple = self.streams.remove(&link).expect("a stream that was opened");
                     self.kernel.move_client(tuple, to);
-                    let link = Link { id: self.link_of(tuple), tuple };
+                    let link = self.link(tuple);
                     let bytes = self.current.clone();
                     let outcome = self.engine(to).from_client(now, link, &bytes);
                     self.follow(to, outcome, &bytes, emitted);
@@ -387,9 +418,11 @@ impl Simulation {
         let request = self.asked.remove(&(tuple, id)).expect("only a request gets a reply");
         let request = Message::parse(&request).expect("it was parsed before");
         assert_eq!(reply.method(), request.method(), "a reply has the method of its request");
-        invariants::judge_reply(&request, &reply, self.setup.settings.anonymous);
+        let (realm, tenant) = self.side_of(&tuple);
+        let is_anonymous = self.setup.settings.realm(realm).anonymous;
+        invariants::judge_reply(&request, &reply, is_anonymous);
         if reply.class() == Class::Success {
-            let account = self.setup.account_of(&request);
+            let account = self.setup.account_of(realm, tenant, &request);
             self.reference.observe(now.mono, tuple, &account, &request, &reply);
         }
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use turn_credentials::KeyAlgorithm;
 use turn_engine::{
-    Counters, Direction, FiveTuple, Now, OpenError, PortCount, RelayAddress, Report, Settings,
-    ShardId, Shared, TimeLimitedRules, Transport,
+    AllocationId, Counters, Direction, FiveTuple, Now, OpenError, PortCount, Realm, RelayAddress,
+    Report, Settings, ShardId, Shared, TimeLimitedRules, Transport,
 };
 
 use crate::addresses::{SERVER4, SERVER6};
@@ -22,6 +22,7 @@ use crate::invariants;
 use crate::peer::Peer;
 use crate::peer_connection::{PeerAnswer, PeerConnection};
 use crate::reference::Reference;
+use crate::seen::Seen;
 use crate::setup::Setup;
 use crate::simulation::Simulation;
 
@@ -70,6 +71,12 @@ impl World {
         self.setup(|setup| change(&mut setup.settings))
     }
 
+    /// Changes the default realm before the start.
+    #[must_use]
+    pub fn realm(self, change: impl FnOnce(&mut Realm)) -> Self {
+        self.setup(|setup| change(setup.realm()))
+    }
+
     /// Runs so many shards.
     #[must_use]
     pub fn shards(self, shards: u8) -> Self {
@@ -115,6 +122,31 @@ impl World {
         self.run(|simulation| {
             change(&mut simulation.setup);
             simulation.reload()
+        })
+    }
+
+    /// An operator ends an allocation; whether it was there.
+    pub fn end_allocation(&self, id: AllocationId) -> bool {
+        self.run(|simulation| simulation.end_allocation(id))
+    }
+
+    /// From now on nothing new begins, or again.
+    pub fn drain(&self, is_draining: bool) {
+        self.shared().set_draining(is_draining);
+    }
+
+    /// Every live allocation, each shard looked at in steps of `most` places.
+    pub fn survey(&self, most: usize) -> Vec<Seen> {
+        self.run(|simulation| {
+            let now = simulation.clock.now();
+            let mut seen = Vec::new();
+            for engine in &simulation.process().engines {
+                let mut cursor = Some(0);
+                while let Some(first) = cursor {
+                    cursor = engine.survey(now, first, most, &mut |it| seen.push(Seen::of(it)));
+                }
+            }
+            seen
         })
     }
 

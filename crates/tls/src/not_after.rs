@@ -14,6 +14,11 @@ impl NotAfter {
         Self(time.timestamp())
     }
 
+    /// Seconds since 1970.
+    pub const fn unix_seconds(self) -> i64 {
+        self.0
+    }
+
     /// Whole days from `now` until then; below zero once it is past.
     pub fn days_from(self, now: SystemTime) -> i64 {
         self.0.saturating_sub(unix_seconds(now)).div_euclid(SECONDS_OF_A_DAY)

@@ -7,13 +7,13 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
-use std::time::Duration;
 
-use crate::allocation::{RelayProtocol, Traffic};
-use crate::id::{AllocationId, ConnectionId, RelayId, ShardId, Ticket};
+use crate::allocation::RelayProtocol;
+use crate::id::{ConnectionId, RelayId, ShardId, Ticket};
 use crate::link::{Link, LinkId};
+use crate::report::Report;
 use crate::table::Detached;
 
 /// Something for the host to do. Drain
@@ -138,81 +138,6 @@ pub enum ConnectFailed {
     /// The kernel has such a connection, or had one a moment ago (EADDRINUSE, EADDRNOTAVAIL): 446.
     #[error("a connection with this peer exists already")]
     AddressInUse,
-}
-
-/// An event, at the rate of control messages at most.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Report {
-    /// An allocation was made.
-    Created {
-        /// Its name.
-        id: AllocationId,
-        /// The user name it was made with.
-        user: Box<str>,
-        /// Its 5-tuple.
-        link: Link,
-        /// Its relayed transport addresses, as advertised.
-        relayed: [Option<SocketAddr>; 2],
-        /// What LIFETIME was granted.
-        lifetime: Duration,
-    },
-    /// An allocation ended.
-    Ended {
-        /// Its name.
-        id: AllocationId,
-        /// The user name it was made with.
-        user: Box<str>,
-        /// Why.
-        reason: EndReason,
-        /// What went through it.
-        traffic: Traffic,
-        /// How long it lived.
-        age: Duration,
-    },
-    /// A request was refused with this code.
-    Refused {
-        /// The client.
-        client: SocketAddr,
-        /// The method's name.
-        method: &'static str,
-        /// The error code.
-        code: u16,
-    },
-    /// A limit refused for the first time since the start.
-    LimitReached {
-        /// The key under `[limits]`.
-        key: &'static str,
-    },
-    /// The peer policy refused an address for the first time.
-    PeerDenied {
-        /// The address.
-        peer: IpAddr,
-    },
-}
-
-/// Why an allocation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndReason {
-    /// Its lifetime passed.
-    Expired,
-    /// A Refresh with LIFETIME 0.
-    Deleted,
-    /// The client's stream closed.
-    LinkClosed,
-    /// The socket of its relayed transport address failed.
-    SocketFailed,
-}
-
-impl EndReason {
-    /// One word for logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Expired => "expired",
-            Self::Deleted => "deleted",
-            Self::LinkClosed => "link closed",
-            Self::SocketFailed => "socket failed",
-        }
-    }
 }
 
 /// A relay on its way from one shard to another, with what it costs.

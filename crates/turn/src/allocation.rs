@@ -4,20 +4,22 @@
 //! or two of different families (section 7.2, ADDITIONAL-ADDRESS-FAMILY), whose
 //! lifetimes a Refresh can change one by one.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use arrayvec::ArrayVec;
 use turn_codec::attribute::AddressErrorCode;
 use turn_codec::{AddressFamily, TransactionId};
 use turn_credentials::{LongTermKey, UnixSeconds};
 
 use crate::channel::Channels;
 use crate::fan_out::FanOut;
-use crate::id::{AllocationId, AllocationKey, RelayId};
+use crate::id::{AllocationId, AllocationKey, RealmId, RelayId, TenantId};
 use crate::ledger::Permit;
 use crate::link::Link;
 use crate::meter::Meter;
 use crate::permission::Permissions;
+use crate::report::Report;
 
 /// One allocation. Nothing here belongs to a task, a timer or a buffer.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(crate) struct Allocation {
     /// Of the Allocate request, so that its retransmit is known `[T1]`.
     pub(crate) transaction: TransactionId,
     pub(crate) relays: Relays,
+    /// The relayed transport addresses that it was given, as advertised, for its end.
+    pub(crate) relayed: [Option<SocketAddr>; 2],
     /// Of each of its relayed transport addresses.
     pub(crate) protocol: RelayProtocol,
     pub(crate) born: Instant,
@@ -57,8 +61,10 @@ pub(crate) struct Owner {
 /// Whose quota and bandwidth an allocation counts toward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Account {
-    /// Stands for the userid.
+    /// Stands for realm, tenant and userid.
     pub(crate) hash: u64,
+    pub(crate) realm: RealmId,
+    pub(crate) tenant: Option<TenantId>,
     /// `allocations_per_user = "auto"` binds userids of time-limited names only.
     pub(crate) is_time_limited: bool,
 }
@@ -132,6 +138,28 @@ pub struct Traffic {
     pub down_packets: u64,
     /// Payload bytes from peers to the client.
     pub down_bytes: u64,
+}
+
+impl Allocation {
+    /// The addresses of its peers, as far as they are still known: those that it has sent to, then
+    /// those that it has permitted.
+    pub(crate) fn peers(&self) -> ArrayVec<IpAddr, { Report::MOST_PEERS }> {
+        let mut peers = ArrayVec::new();
+        let sent_to = self.fan_out.peers().iter().map(SocketAddr::ip);
+        for peer in sent_to.chain(self.permissions.peers()) {
+            if !peers.contains(&peer) && peers.try_push(peer).is_err() {
+                break;
+            }
+        }
+        peers
+    }
+}
+
+impl Owner {
+    /// Whether this is the same user of the same realm and tenant `[A18]`.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.name == other.name && self.account.hash == other.account.hash
+    }
 }
 
 impl Relays {

@@ -86,6 +86,28 @@ impl<K: Key, T> Arena<K, T> {
         })
     }
 
+    /// The values in `most` slots from `first` on, and the slot to go on at, if there are more. A
+    /// value stays in its slot, so a walk in steps meets none twice.
+    pub(crate) fn slots(
+        &self,
+        first: usize,
+        most: usize,
+    ) -> (impl Iterator<Item = (K, &T)>, Option<usize>) {
+        let next = first.saturating_add(most.max(1));
+        let values = self.iter_from(first).take_while(move |(slot, ..)| *slot < next);
+        let values = values.filter_map(|(_, key, value)| Some((key, value?)));
+        (values, (next < self.slots.len()).then_some(next))
+    }
+
+    fn iter_from(&self, first: usize) -> impl Iterator<Item = (usize, K, Option<&T>)> {
+        self.slots
+            .iter()
+            .zip(0_u32..)
+            .enumerate()
+            .skip(first)
+            .map(|(at, (slot, index))| (at, K::new(index, slot.generation), slot.value.as_ref()))
+    }
+
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.slots.iter_mut().filter_map(|slot| slot.value.as_mut())
     }
@@ -110,6 +132,29 @@ mod tests {
         assert_eq!(arena.remove(first), None);
         assert_eq!(arena.get(second), Some(&"second"));
         assert_eq!(arena.len(), 1);
+    }
+
+    #[test]
+    fn walk_in_steps_meets_what_stays_exactly_once() {
+        let mut arena: Arena<RelayId, _> = Arena::new();
+        let keys: Vec<_> = (0..10).map(|value| arena.insert(value).expect("room")).collect();
+        let (mut seen, mut cursor) = (Vec::new(), Some(0));
+        while let Some(first) = cursor {
+            let (values, next) = arena.slots(first, 3);
+            seen.extend(values.map(|(_, value)| *value));
+            cursor = next;
+            // Behind the walk and before it others come and go.
+            if first == 3 {
+                arena.remove(keys[0]);
+                arena.remove(keys[8]);
+                arena.insert(100).expect("room");
+                arena.insert(101).expect("room");
+            }
+        }
+        let newcomers = seen.iter().filter(|value| **value >= 100).count();
+        assert!(newcomers <= 2);
+        seen.retain(|value| *value < 100);
+        assert_eq!(seen, [0, 1, 2, 3, 4, 5, 6, 7, 9]);
     }
 
     #[test]

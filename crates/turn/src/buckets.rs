@@ -32,6 +32,8 @@ pub(crate) enum Purpose {
     ProcessUp = 9,
     ProcessDown = 10,
     WrongConnections = 11,
+    TenantUp = 12,
+    TenantDown = 13,
 }
 
 const SETS: usize = 1 << 14;
@@ -44,9 +46,21 @@ const HALF: u64 = 1 << (TIME_BITS - 1);
 /// in the middle of a batch.
 const LAG: u64 = 1_000_000;
 
+/// How full the table of rate buckets is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateBuckets {
+    /// Buckets that there are.
+    pub total: usize,
+    /// Buckets that are not full again yet.
+    pub occupied: usize,
+    /// Buckets of this kind that had to make room for others, since the start.
+    pub evictions: u64,
+}
+
 #[derive(Debug)]
 pub(crate) struct Buckets {
     sets: Box<[[AtomicU64; WAYS]]>,
+    evictions: AtomicU64,
     hasher: RandomState,
     started: Instant,
 }
@@ -55,7 +69,7 @@ impl Buckets {
     pub(crate) fn new(started: Instant) -> Self {
         let sets = (0..SETS).map(|_| [const { AtomicU64::new(0) }; WAYS]).collect();
         // [H32] SipHash with a random key: what a stranger chooses never picks its set.
-        Self { sets, hasher: RandomState::new(), started }
+        Self { sets, evictions: AtomicU64::new(0), hasher: RandomState::new(), started }
     }
 
     /// Takes `cost` units from the bucket of (`purpose`, `key`), or nothing.
@@ -97,6 +111,14 @@ impl Buckets {
         self.change(purpose, key, price, span, now, false)
     }
 
+    pub(crate) fn census(&self, now: Instant) -> RateBuckets {
+        let now = micros(now.saturating_duration_since(self.started)) & TIME_MASK;
+        let words = self.sets.iter().flatten();
+        let occupied = words.filter(|word| is_ahead(word.load(Ordering::Relaxed), now)).count();
+        let evictions = self.evictions.load(Ordering::Relaxed);
+        RateBuckets { total: SETS * WAYS, occupied, evictions }
+    }
+
     /// `price` and `span` in microseconds: what is asked, and what a full
     /// bucket has.
     fn change(
@@ -135,7 +157,12 @@ impl Buckets {
             }
             let next = tag | (now + ahead + price) & TIME_MASK;
             match word.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return true,
+                Ok(_) => {
+                    if seen & !TIME_MASK != tag && is_ahead(seen, now) {
+                        self.evictions.fetch_add(1, Ordering::Relaxed);
+                    }
+                    return true;
+                }
                 Err(current) => seen = current,
             }
         }
@@ -168,6 +195,12 @@ impl Buckets {
         hasher.write_u64(key);
         hasher.finish()
     }
+}
+
+/// Whether a word is a bucket that is not full again yet.
+const fn is_ahead(word: u64, now: u64) -> bool {
+    let ahead = (word & TIME_MASK).wrapping_sub(now) & TIME_MASK;
+    word != 0 && ahead > 0 && ahead < HALF
 }
 
 fn prices(rate: Rate, cost: u32) -> (u64, u64) {
@@ -242,6 +275,26 @@ mod tests {
         let buckets = Buckets::new(start);
         assert_eq!(admitted(&buckets, 7, Rate::per_second(1_000, 2_000), 5_000, start), 2_000);
         assert_eq!(admitted(&buckets, 7, Rate::per_second(1_000, 10), 5_000, start), 10);
+    }
+
+    #[test]
+    fn census_counts_what_is_used_and_what_had_to_go() {
+        let start = Instant::now();
+        let buckets = Buckets::new(start);
+        let rate = Rate::per_second(1, 10);
+        for key in 0..100 {
+            assert!(buckets.take(Purpose::Challenges, key, rate, 1, start));
+        }
+        let census = buckets.census(start);
+        assert_eq!(census, RateBuckets { total: 65_536, occupied: 100, evictions: 0 });
+        assert_eq!(buckets.census(start + Duration::from_secs(1)).occupied, 0);
+        for key in 0..200_000 {
+            buckets.take(Purpose::Challenges, key, rate, 1, start);
+        }
+        let census = buckets.census(start);
+        assert!(census.occupied > 65_000, "{census:?}");
+        let made_room = 200_000 - census.occupied as u64;
+        assert!(census.evictions.abs_diff(made_room) < 200, "{census:?}");
     }
 
     #[test]

@@ -100,6 +100,10 @@ impl Channels {
         self.entries.retain(|channel| keep(channel.peer));
     }
 
+    pub(crate) fn count(&self, now: Instant) -> usize {
+        self.live(now).count()
+    }
+
     fn live(&self, now: Instant) -> impl Iterator<Item = &Channel> {
         self.entries.iter().filter(move |channel| channel.expires_at > now)
     }

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use turn_codec::{Method, StatusCode};
 
+use crate::auth_failure::AuthFailure;
+use crate::limit_name::{self, KEYS};
 use crate::outcome::DropReason;
 
 /// The methods whose responses are counted.
@@ -58,6 +60,8 @@ pub struct Counters {
     pub relayed_across: Count,
     responses: [[Count; CODES.len()]; METHODS.len()],
     dropped: [Count; REASONS.len()],
+    auth_failed: [Count; AuthFailure::ALL.len()],
+    refused_by: [Count; KEYS.len()],
 }
 
 /// A counter with one writer.
@@ -73,6 +77,17 @@ impl Counters {
     /// Packets dropped for this reason.
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.reason(reason).map_or(0, Count::get)
+    }
+
+    /// Requests that did not pass for this reason.
+    pub fn auth_failures(&self, reason: AuthFailure) -> u64 {
+        self.auth_failure(reason).map_or(0, Count::get)
+    }
+
+    /// Refusals of each limit by its key, those that are zero included; what the host refuses
+    /// itself is in [`Shared::limit_refusals`](crate::Shared::limit_refusals).
+    pub fn limit_refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        KEYS.into_iter().zip(self.refused_by.iter().map(Count::get))
     }
 
     /// Every counter that is not zero, by name, for logs and metrics.
@@ -98,7 +113,14 @@ impl Counters {
             .iter()
             .zip(&self.dropped)
             .map(|((_, name), count)| (format!("dropped_{name}"), count.get()));
-        plain.chain(responses).chain(dropped).filter(|(_, value)| *value > 0).collect()
+        let auth_failed = AuthFailure::ALL
+            .iter()
+            .zip(&self.auth_failed)
+            .map(|(reason, count)| (format!("auth_failed_{}", reason.as_str()), count.get()));
+        let refused_by =
+            self.limit_refusals().map(|(key, count)| (format!("refused_by_{key}"), count));
+        let counted = plain.chain(responses).chain(dropped).chain(auth_failed).chain(refused_by);
+        counted.filter(|(_, value)| *value > 0).collect()
     }
 
     pub(crate) fn count_response(&self, method: Method, code: Option<StatusCode>) {
@@ -113,6 +135,18 @@ impl Counters {
         }
     }
 
+    pub(crate) fn count_limit(&self, key: &str) {
+        if let Some(count) = limit_name::place(key).and_then(|place| self.refused_by.get(place)) {
+            count.add(1);
+        }
+    }
+
+    pub(crate) fn count_auth_failure(&self, reason: AuthFailure) {
+        if let Some(count) = self.auth_failure(reason) {
+            count.add(1);
+        }
+    }
+
     fn response(&self, method: Method, code: u16) -> Option<&Count> {
         let row = METHODS.iter().position(|(known, _)| *known == method)?;
         let column = CODES.iter().position(|known| *known == code)?;
@@ -122,6 +156,11 @@ impl Counters {
     fn reason(&self, reason: DropReason) -> Option<&Count> {
         let slot = REASONS.iter().position(|(known, _)| *known == reason)?;
         self.dropped.get(slot)
+    }
+
+    fn auth_failure(&self, reason: AuthFailure) -> Option<&Count> {
+        let slot = AuthFailure::ALL.iter().position(|known| *known == reason)?;
+        self.auth_failed.get(slot)
     }
 }
 
@@ -147,15 +186,20 @@ mod tests {
         counters.count_response(Method::CHANNEL_BIND, Some(StatusCode::STALE_NONCE));
         counters.count_response(Method::CHANNEL_BIND, None);
         counters.count_drop(DropReason::NoPermission);
+        counters.count_auth_failure(AuthFailure::Expired);
+        counters.count_limit("bandwidth_per_user");
         counters.relayed_up.add(3);
         let expected = [
             ("relayed_up", 3),
             ("channel_bind_200", 1),
             ("channel_bind_438", 1),
             ("dropped_no_permission", 1),
+            ("auth_failed_expired", 1),
+            ("refused_by_bandwidth_per_user", 1),
         ];
         assert_eq!(counters.snapshot(), expected.map(|(name, value)| (name.to_owned(), value)));
         assert_eq!(counters.responses(Method::CHANNEL_BIND, 438), 1);
         assert_eq!(counters.dropped(DropReason::NoPermission), 1);
+        assert_eq!(counters.auth_failures(AuthFailure::Expired), 1);
     }
 }

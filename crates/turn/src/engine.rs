@@ -13,37 +13,44 @@
 //!    then drain again.
 
 mod connections;
+mod control;
 
+use std::collections::HashSet;
 use std::hash::RandomState;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use arrayvec::ArrayVec;
+use turn_codec::attribute::XorPeerAddress;
 use turn_codec::{ChannelRange, Class, Message, Method, PacketKind, StatusCode, classify};
 
-use crate::action::{Action, Claim, Completion, EndReason, Moving, Outbox};
+use crate::action::{Action, Claim, Completion, Moving, Outbox};
 use crate::allocation::Owner;
 use crate::counters::Counters;
 use crate::gate::{self, Authenticated, Gate, Refusal, Source};
 use crate::id::{AllocationKey, RelayId, ShardId, Ticket};
+use crate::limit_name::LimitName;
 use crate::link::Link;
 use crate::methods::{
     allocate, channel_bind, connect, connection_bind, create_permission, refresh, send,
 };
 use crate::nonce::{Bearer, Nonces};
-use crate::notes::{note_limit, note_refusal, note_response};
+use crate::notes::{note_auth_failure, note_limit, note_response};
 use crate::openings::Openings;
 use crate::outcome::{DropReason, Outcome, Relayed};
-use crate::peer_connections::{Opener, PeerConnection};
 use crate::random::Random;
 use crate::reject::Reject;
 use crate::relaying::{Indications, Relaying};
 use crate::reply::{Asked, Reply};
+use crate::report::{EndReason, Report};
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::table::Allocations;
 use crate::time::Now;
 use crate::workbench::Workbench;
+
+pub use control::AllocationView;
 
 /// One shard's TURN server.
 #[derive(Debug)]
@@ -58,6 +65,10 @@ pub struct Engine {
     indications: Indications,
     random: Random,
     outbox: Outbox,
+    /// Limits of packets that this shard has noted, so that a packet which they drop asks nobody.
+    noted: HashSet<LimitName>,
+    /// Peers of Send indications that were denied; the first few are reported.
+    denied: ArrayVec<IpAddr, MOST_DENIED>,
 }
 
 impl Engine {
@@ -86,6 +97,8 @@ impl Engine {
             openings: Openings::default(),
             indications: Indications { prefix, next: random.next_u64() },
             outbox: Outbox::default(),
+            noted: HashSet::new(),
+            denied: ArrayVec::new(),
             settings,
             shared,
             counters,
@@ -160,27 +173,6 @@ impl Engine {
         self.table.expire(now.mono, &mut self.outbox);
     }
 
-    /// Takes over new settings; what they deny ends at once `[P7]`: drain
-    /// [`poll_action`](Self::poll_action). Relay addresses must be the same: they
-    /// need a restart.
-    pub fn apply(&mut self, settings: Arc<Settings>) {
-        let relays = &settings.relay.addresses;
-        let is_permitted = |peer| settings.peers.judge_address(relays, peer).is_ok();
-        let is_connected = |connection: &PeerConnection| match connection.opener {
-            Opener::Client => connect::target(&settings, &self.shared, connection.peer).is_ok(),
-            // It came from whichever port it liked.
-            Opener::Peer => is_permitted(connection.peer.ip()),
-        };
-        // [P7]
-        self.table.revoke(
-            is_permitted,
-            |peer| settings.peers.judge(relays, peer).is_ok(),
-            is_connected,
-            &mut self.outbox,
-        );
-        self.settings = settings;
-    }
-
     /// This shard's counters.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
@@ -233,11 +225,24 @@ impl Engine {
         let Some(key) = self.table.find(&link.tuple, now.mono) else {
             return self.dropped(DropReason::NoAllocation);
         };
-        let relayed =
-            send::send(&mut self.table, &self.settings, now, key, message).and_then(|outgoing| {
-                self.relaying(|relaying| relaying.toward_peer(now, key, outgoing))
-            });
+        let relayed = self.relaying(|relaying| {
+            let outgoing = send::send(relaying, now, key, message)?;
+            relaying.toward_peer(now, key, outgoing)
+        });
+        if matches!(relayed, Err(DropReason::PeerDenied)) {
+            self.note_denied(link, message);
+        }
         self.outcome(relayed)
+    }
+
+    /// No answer goes to a Send indication, so a peer that its permission does not reach is only
+    /// known to the operator by a report. What a shard ever reports of these is bounded.
+    fn note_denied(&mut self, link: Link, message: &Message<'_>) {
+        let Some(peer) = message.get::<XorPeerAddress>().ok().flatten() else { return };
+        let peer = peer.0.ip();
+        if !self.denied.contains(&peer) && self.denied.try_push(peer).is_ok() {
+            self.outbox.report(Report::PeerDenied { peer, realm: link.realm });
+        }
     }
 
     fn request(&mut self, now: Now, link: Link, message: Message<'_>) -> Outcome {
@@ -255,7 +260,7 @@ impl Engine {
                 self.authenticated(now, key, request);
                 Outcome::Handled
             }
-            Err(refusal) => self.refused(now, &Asked::of(link, &message), refusal),
+            Err(refusal) => self.refused(now, link, &message, refusal),
         }
     }
 
@@ -278,7 +283,7 @@ impl Engine {
     ) -> Result<(), Reject> {
         // [S3, S4] RFC 8489 section 6.3.1, after authentication.
         // [S6] Optional ones and known ones that do not belong here are passed over.
-        let unknown: arrayvec::ArrayVec<_, { turn_codec::MAX_ATTRIBUTES }> =
+        let unknown: ArrayVec<_, { turn_codec::MAX_ATTRIBUTES }> =
             request.message().unknown_required().take(turn_codec::MAX_ATTRIBUTES).collect();
         if !unknown.is_empty() {
             return Err(Reject::UnknownAttributes(unknown));
@@ -297,11 +302,7 @@ impl Engine {
         }
         // [A19, A18] RFC 8656 section 5: no allocation: 437; somebody else's: 441.
         let key = key.ok_or(Reject::AllocationMismatch)?;
-        if self
-            .table
-            .get(key)
-            .is_none_or(|allocation| allocation.owner.name != request.owner().name)
-        {
+        if self.table.get(key).is_none_or(|allocation| !allocation.owner.is(request.owner())) {
             return Err(Reject::WrongCredentials);
         }
         self.table.follow(key, request.link());
@@ -331,7 +332,7 @@ impl Engine {
         // request that made it gets the same answer.
         if let Some(allocation) = key.and_then(|key| self.table.get(key)) {
             if allocation.transaction != request.message().transaction_id()
-                || allocation.owner.name != request.owner().name
+                || !allocation.owner.is(request.owner())
             {
                 return Err(Reject::AllocationMismatch);
             }
@@ -352,6 +353,10 @@ impl Engine {
             // Its answer is on the way; a retransmit needs no second one.
             return Ok(());
         }
+        // [R19] What lives goes on; nothing new begins.
+        if self.shared.is_draining() {
+            return Err(Reject::InsufficientCapacity);
+        }
         let wanted =
             allocate::allocate(&self.settings, &self.shared, request.link(), request.message())?;
         let (openings, mut bench) = self.workbench();
@@ -365,40 +370,45 @@ impl Engine {
     }
 
     /// Answers who has not authenticated, as far as the limits allow it.
-    fn refused(&mut self, now: Now, asked: &Asked, refusal: Refusal) -> Outcome {
-        let source = match refusal {
-            Refusal::BadRequest(source)
-            | Refusal::Unauthenticated(source)
-            | Refusal::StaleNonce(source) => source,
-            Refusal::Silence(reason) => return self.dropped(reason),
-        };
-        let client = asked.link.tuple.client;
-        // [H10, H12] A connection or a nonce has proven its address, a datagram has not.
-        let is_proven = source == Source::Proven || asked.link.tuple.transport.is_connection();
-        if !is_proven && !self.shared.admit_challenge(&self.settings.limits, client, now.mono) {
-            note_limit(&self.shared, "challenges", &mut self.outbox);
-            return self.dropped(DropReason::ReplyLimit);
+    fn refused(
+        &mut self,
+        now: Now,
+        link: Link,
+        message: &Message<'_>,
+        refusal: Refusal,
+    ) -> Outcome {
+        let asked = Asked::of(link, message);
+        let client = link.tuple.client;
+        if let Some(failure) = refusal.failure() {
+            self.counters.count_auth_failure(failure);
         }
         let Some(code) = refusal.code() else { return self.dropped(DropReason::ReplyLimit) };
+        // [H10, H12] A connection or a nonce has proven its address, a datagram has not.
+        let is_proven = refusal.source() == Source::Proven || link.tuple.transport.is_connection();
+        if !is_proven && !self.shared.admit_challenge(&self.settings.limits, client, now.mono) {
+            let limit = LimitName::of_process("challenges");
+            note_limit(&self.counters, &self.shared, limit, &mut self.outbox);
+            return self.dropped(DropReason::ReplyLimit);
+        }
+        // [A20] The realm of the link, whatever a stranger has named.
+        let realm = self.settings.realm(link.realm);
         if code == StatusCode::BAD_REQUEST {
             asked.challenge(code, None, &mut self.outbox);
         } else {
-            let features = gate::features(&self.settings);
-            // [A20] Our own realm, whatever a stranger has named.
-            let bearer = Bearer::of(&asked.link.tuple);
-            let nonce = self.gate.nonces().issue(features, &self.settings.realm, bearer, now.unix);
-            let offer = gate::offer(&self.settings);
-            asked.challenge(
-                code,
-                Some((&self.settings.realm, &nonce, offer.as_ref())),
-                &mut self.outbox,
-            );
+            let features = gate::features(&realm.keyring);
+            let bearer = Bearer::of(&link.tuple);
+            let nonce = self.gate.nonces().issue(features, &realm.name, bearer, now.unix);
+            let offer = gate::offer(&realm.keyring);
+            let with = (&*realm.name, &nonce, offer.as_ref());
+            asked.challenge(code, Some(with), &mut self.outbox);
         }
         self.counters.count_response(asked.method, Some(code));
         // A challenge is the first half of every exchange; a wrong password is news.
         // [H29] Nothing that a stranger sends makes a line.
-        if source == Source::Proven && code != StatusCode::STALE_NONCE {
-            note_refusal(asked, code, &mut self.outbox);
+        if refusal.source() == Source::Proven
+            && let Some(failure) = refusal.failure()
+        {
+            note_auth_failure(&realm.keyring, link, message, failure, &mut self.outbox);
         }
         Outcome::Handled
     }
@@ -414,8 +424,13 @@ impl Engine {
             indications: &mut self.indications,
             refused_by: &mut refused_by,
         });
-        if let Some(key) = refused_by {
-            note_limit(&self.shared, key, &mut self.outbox);
+        if let Some(limit) = refused_by {
+            if self.noted.contains(&limit) {
+                self.counters.count_limit(limit.key);
+            } else {
+                self.noted.insert(limit);
+                note_limit(&self.counters, &self.shared, limit, &mut self.outbox);
+            }
         }
         result
     }
@@ -445,6 +460,9 @@ impl Engine {
         Outcome::Dropped(reason)
     }
 }
+
+/// Denied peers of Send indications that a shard reports.
+const MOST_DENIED: usize = 8;
 
 /// Whose stored key serves a request: the maker of the allocation that it is about.
 fn live_owner<'t>(

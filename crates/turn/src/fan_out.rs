@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use crate::rate::{Bucket, Rate};
-use crate::settings::Limits;
+use crate::realm::RealmLimits;
 
 /// The peer transport addresses that an allocation has sent to.
 #[derive(Debug, Default)]
@@ -25,6 +25,16 @@ pub(crate) enum TooMany {
     NewPeers,
 }
 
+impl TooMany {
+    /// The key of the limit.
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Self::Peers => "peers_per_allocation",
+            Self::NewPeers => "new_peers",
+        }
+    }
+}
+
 /// Peers remembered where `peers_per_allocation` is off: beyond that all of
 /// them count as new again.
 const REMEMBERED: usize = 4_096;
@@ -35,7 +45,7 @@ impl FanOut {
     pub(crate) fn admit(
         &mut self,
         peer: SocketAddr,
-        limits: &Limits,
+        limits: &RealmLimits,
         now: Instant,
         is_permitted: impl Fn(IpAddr) -> bool,
     ) -> Result<(), TooMany> {
@@ -65,6 +75,11 @@ impl FanOut {
         Ok(())
     }
 
+    /// The peers, oldest first.
+    pub(crate) fn peers(&self) -> &[SocketAddr] {
+        &self.peers
+    }
+
     fn take(&mut self, rate: Rate, now: Instant) -> bool {
         // In units of nanoseconds, one interval a peer: exact for slow rates.
         let nanos =
@@ -89,7 +104,7 @@ mod tests {
     #[test]
     fn h22_scan_of_a_thousand_ports_stops_at_the_burst_and_at_the_cap() {
         let start = Instant::now();
-        let limits = Limits::default();
+        let limits = RealmLimits::default();
         let mut fan_out = FanOut::default();
         let reached = |fan_out: &mut FanOut, now| {
             (1..=1_000)
@@ -107,7 +122,11 @@ mod tests {
     #[test]
     fn peers_without_a_permission_make_room_for_new_ones() {
         let start = Instant::now();
-        let limits = Limits { peers_per_allocation: Some(2), new_peers: None, ..Limits::default() };
+        let limits = RealmLimits {
+            peers_per_allocation: Some(2),
+            new_peers: None,
+            ..RealmLimits::default()
+        };
         let mut fan_out = FanOut::default();
         for port in 1..=2 {
             assert_eq!(fan_out.admit(peer(port), &limits, start, |_| true), Ok(()));

@@ -17,11 +17,12 @@ use turn_codec::{IntegrityError, Message, StatusCode};
 use turn_credentials::{KeyAlgorithm, LongTermKey};
 
 use crate::allocation::{Account, Owner};
+use crate::auth_failure::AuthFailure;
 use crate::buckets::Purpose;
-use crate::keyring::{Candidate, UserId};
+use crate::id::{RealmId, TenantId};
+use crate::keyring::{Candidate, Candidates, Keyring, UserId};
 use crate::link::{Link, SourcePrefix};
 use crate::nonce::{Bearer, Features, NonceVerdict, Nonces};
-use crate::outcome::DropReason;
 use crate::rate::Rate;
 use crate::reply::{Asked, Integrity, Signer};
 use crate::settings::{Limits, Settings};
@@ -40,14 +41,10 @@ pub(crate) struct Authenticated<'m> {
 /// Why a request did not pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// 400: credentials half given, or a bid-down attack.
-    BadRequest(Source),
-    /// 401: no credentials, or wrong ones.
-    Unauthenticated(Source),
-    /// 438: a nonce that is not, or no longer, good.
-    StaleNonce(Source),
-    /// Not even an answer.
-    Silence(DropReason),
+    /// 401: no credentials, the first half of every exchange.
+    Challenge,
+    /// What it has brought is not good.
+    Failed(AuthFailure, Source),
 }
 
 /// What is known of the source address of a refused request.
@@ -88,33 +85,40 @@ impl Gate {
         live: Option<&Owner>,
     ) -> Result<Authenticated<'m>, Refusal> {
         let asked = Asked::of(link, &message);
-        if settings.anonymous {
+        // [A20] The realm that the client speaks to, whatever the message names.
+        let realm = settings.realm(link.realm);
+        if realm.anonymous && !realm.is_removed {
             let signer = Signer { key: None, integrity: Integrity::Sha1 };
-            return Ok(Authenticated { message, asked, owner: self.anonymous(), signer });
+            let owner = self.anonymous(link.realm);
+            return Ok(Authenticated { message, asked, owner, signer });
         }
         // [A1] RFC 8489 section 9.2.4: no integrity, no USERNAME needed: 401.
         let integrity = match (message.has_integrity_sha256(), message.has_integrity()) {
             // [A12] Both present: SHA-256 decides.
             (true, _) => Integrity::Sha256,
             (false, true) => Integrity::Sha1,
-            (false, false) => return Err(Refusal::Unauthenticated(Source::Unproven)),
+            (false, false) => return Err(Refusal::Challenge),
         };
         let given = Given::read(&message)?;
         match self.nonces.judge(
             given.nonce,
-            &settings.realm,
+            &realm.name,
             Bearer::of(&link.tuple),
             now.unix,
             settings.nonce_lifetime,
         ) {
             NonceVerdict::Fresh => {}
-            NonceVerdict::Aged => return Err(Refusal::StaleNonce(Source::Proven)),
-            NonceVerdict::Foreign => return Err(Refusal::StaleNonce(Source::Unproven)),
+            NonceVerdict::Aged => {
+                return Err(Refusal::Failed(AuthFailure::StaleNonce, Source::Proven));
+            }
+            NonceVerdict::Foreign => {
+                return Err(Refusal::Failed(AuthFailure::StaleNonce, Source::Unproven));
+            }
         }
         let algorithm = chosen_algorithm(&message, given.nonce)?;
         let name = match given.name {
             Name::Plain(name) => Some(name),
-            Name::Hashed(hash) => settings.keyring.name_of(hash),
+            Name::Hashed(hash) => realm.keyring.name_of(hash),
         };
         let verify = |key: &LongTermKey| match integrity {
             Integrity::Sha1 => message.verify_integrity(key.as_bytes()),
@@ -132,63 +136,71 @@ impl Gate {
         if let Some(owner) = live
             && let Some(key) = &owner.key
             && name == Some(&*owner.name)
-            && given.realm == &*settings.realm
-            && !settings.keyring.has_ended(owner.expiry, now.unix)
+            && owner.account.realm == link.realm
+            && given.realm == &*realm.name
+            && !realm.keyring.has_ended(owner.expiry, now.unix)
             && verify(key).is_ok()
         {
             return pass(owner.clone(), key.clone());
         }
         // [H24]
         if !self.may_try(settings, shared, now, link, name) {
-            return Err(Refusal::Silence(DropReason::ReplyLimit));
+            return Err(Refusal::Failed(AuthFailure::TooManyAttempts, Source::Proven));
         }
         let candidates = match name {
-            Some(name) if given.realm == &*settings.realm => {
-                settings.keyring.candidates(name, &settings.realm, algorithm, now.unix)
+            // [A20] The users of a realm are nobody in another.
+            Some(name) if given.realm == &*realm.name => {
+                realm.keyring.candidates(name, &realm.name, algorithm, now.unix)
             }
-            Some(_) | None => Vec::new(),
+            Some(_) => Candidates { otherwise: AuthFailure::WrongRealm, ..Candidates::NOBODY },
+            None => Candidates::NOBODY,
         };
+        let malformed = Refusal::Failed(AuthFailure::Malformed, Source::Proven);
         // [H25, A4] A stranger costs the same time as a user and gets the same answers.
-        if candidates.is_empty() && verify(&self.nobody) == Err(IntegrityError::BadLength) {
-            return Err(Refusal::BadRequest(Source::Proven));
+        if candidates.keys.is_empty() && verify(&self.nobody) == Err(IntegrityError::BadLength) {
+            return Err(malformed);
         }
-        for candidate in candidates {
+        for candidate in candidates.keys {
             match verify(&candidate.key) {
                 Ok(()) => {
                     let key = candidate.key.clone();
-                    return pass(self.owner(name.unwrap_or_default(), candidate), key);
+                    let name = name.unwrap_or_default();
+                    return pass(self.owner(link.realm, name, candidate), key);
                 }
                 // [A11] RFC 8489 section 14.6: TURN does not truncate.
-                Err(IntegrityError::BadLength) => return Err(Refusal::BadRequest(Source::Proven)),
+                Err(IntegrityError::BadLength) => return Err(malformed),
                 Err(IntegrityError::Missing | IntegrityError::Mismatch) => {}
             }
         }
         self.note_failure(settings, shared, now, link, name);
         // [A4, A5] Unknown user and bad integrity: the same answer.
-        Err(Refusal::Unauthenticated(Source::Proven))
+        Err(Refusal::Failed(candidates.otherwise, Source::Proven))
     }
 
     pub(crate) const fn nonces(&mut self) -> &mut Nonces {
         &mut self.nonces
     }
 
-    fn owner(&self, name: &str, candidate: Candidate) -> Owner {
-        let account = self.account(&candidate.userid);
+    fn owner(&self, realm: RealmId, name: &str, candidate: Candidate) -> Owner {
+        let account = self.account(realm, candidate.tenant, &candidate.userid);
         Owner { name: name.into(), account, key: Some(candidate.key), expiry: candidate.expiry }
     }
 
-    fn anonymous(&self) -> Owner {
+    fn anonymous(&self, realm: RealmId) -> Owner {
         Owner {
             name: "".into(),
-            account: self.account(&UserId::Anonymous),
+            account: self.account(realm, None, &UserId::Anonymous),
             key: None,
             expiry: None,
         }
     }
 
-    fn account(&self, userid: &UserId) -> Account {
+    fn account(&self, realm: RealmId, tenant: Option<TenantId>, userid: &UserId) -> Account {
         Account {
-            hash: self.accounts.hash_one(userid),
+            // [H27] The same userid in another realm, or of another tenant, is another user.
+            hash: self.accounts.hash_one((realm, tenant, userid)),
+            realm,
+            tenant,
             is_time_limited: matches!(userid, UserId::TimeLimited(_)),
         }
     }
@@ -233,7 +245,7 @@ impl Gate {
     }
 
     fn attempt(&self, link: Link, name: Option<&str>) -> u64 {
-        self.accounts.hash_one((SourcePrefix::of(link.tuple.client.ip()), name))
+        self.accounts.hash_one((SourcePrefix::of(link.tuple.client.ip()), link.realm, name))
     }
 }
 
@@ -280,7 +292,8 @@ impl<'m> Given<'m> {
     /// NONCE: 400 `[A3]`; so is one that is too long `[S13]`.
     fn read(message: &Message<'m>) -> Result<Self, Refusal> {
         // [S13] A text that is too long is an error and is never cut.
-        let bad = |_| Refusal::BadRequest(Source::Unproven);
+        let malformed = Refusal::Failed(AuthFailure::Malformed, Source::Unproven);
+        let bad = |_| malformed;
         let plain = message.get::<Username<'m>>().map_err(bad)?.map(|name| Name::Plain(name.0));
         let hashed = message.get::<Userhash<'m>>().map_err(bad)?.map(|hash| Name::Hashed(hash.0));
         let realm = message.get::<Realm<'m>>().map_err(bad)?;
@@ -290,9 +303,7 @@ impl<'m> Given<'m> {
             (Some(name), Some(realm), Some(nonce)) => {
                 Ok(Self { name, realm: realm.0, nonce: nonce.0 })
             }
-            (None, _, _) | (_, None, _) | (_, _, None) => {
-                Err(Refusal::BadRequest(Source::Unproven))
-            }
+            (None, _, _) | (_, None, _) | (_, _, None) => Err(malformed),
         }
     }
 }
@@ -304,7 +315,7 @@ fn chosen_algorithm(message: &Message<'_>, nonce: &str) -> Result<KeyAlgorithm, 
     if !Features::of(nonce).password_algorithms {
         return Ok(KeyAlgorithm::Md5);
     }
-    let bad = Refusal::BadRequest(Source::Proven);
+    let bad = Refusal::Failed(AuthFailure::Malformed, Source::Proven);
     let list = message.get::<PasswordAlgorithms<'_>>().map_err(|_| bad)?;
     let choice = message.get::<PasswordAlgorithm<'_>>().map_err(|_| bad)?;
     match (list, choice) {
@@ -324,28 +335,51 @@ fn chosen_algorithm(message: &Message<'_>, nonce: &str) -> Result<KeyAlgorithm, 
 /// What PASSWORD-ALGORITHMS offers, where it offers anything.
 const OFFER: PasswordAlgorithms<'static> = PasswordAlgorithms::SHA256_MD5;
 
-pub(crate) fn offer(settings: &Settings) -> Option<PasswordAlgorithms<'static>> {
+pub(crate) fn offer(keyring: &Keyring) -> Option<PasswordAlgorithms<'static>> {
     // [A10b]
-    settings.keyring.offers_sha256().then_some(OFFER)
+    keyring.offers_sha256().then_some(OFFER)
 }
 
 /// The features that a nonce announces `[A8]`.
-pub(crate) fn features(settings: &Settings) -> Features {
+pub(crate) fn features(keyring: &Keyring) -> Features {
     Features {
         // [A8]
-        password_algorithms: settings.keyring.offers_sha256(),
-        username_anonymity: settings.keyring.offers_userhash(),
+        password_algorithms: keyring.offers_sha256(),
+        username_anonymity: keyring.offers_userhash(),
     }
 }
 
 impl Refusal {
+    /// The code of the answer; `None`: not even that.
     pub(crate) const fn code(self) -> Option<StatusCode> {
         // [A16] Nothing but these before authentication.
         match self {
-            Self::BadRequest(_) => Some(StatusCode::BAD_REQUEST),
-            Self::Unauthenticated(_) => Some(StatusCode::UNAUTHENTICATED),
-            Self::StaleNonce(_) => Some(StatusCode::STALE_NONCE),
-            Self::Silence(_) => None,
+            Self::Challenge => Some(StatusCode::UNAUTHENTICATED),
+            Self::Failed(failure, _) => match failure {
+                AuthFailure::UnknownUser
+                | AuthFailure::WrongPassword
+                | AuthFailure::WrongSecret
+                | AuthFailure::Expired
+                | AuthFailure::TooLongLived
+                | AuthFailure::WrongRealm => Some(StatusCode::UNAUTHENTICATED),
+                AuthFailure::StaleNonce => Some(StatusCode::STALE_NONCE),
+                AuthFailure::Malformed => Some(StatusCode::BAD_REQUEST),
+                AuthFailure::TooManyAttempts => None,
+            },
+        }
+    }
+
+    pub(crate) const fn source(self) -> Source {
+        match self {
+            Self::Challenge => Source::Unproven,
+            Self::Failed(_, source) => source,
+        }
+    }
+
+    pub(crate) const fn failure(self) -> Option<AuthFailure> {
+        match self {
+            Self::Challenge => None,
+            Self::Failed(failure, _) => Some(failure),
         }
     }
 }

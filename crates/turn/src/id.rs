@@ -1,12 +1,23 @@
 //! Names of things that the host and the engine hand to each other.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::arena::Key;
 
 /// One shard of the process: its engine, its listeners, its relay sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardId(pub u8);
+
+/// A realm: its place in [`Settings::realms`](crate::Settings), where the first is the default. It
+/// stays the same over reloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct RealmId(pub u16);
+
+/// A tenant of a realm: its place in [`Realm::tenants`](crate::Realm). It stays the same over
+/// reloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TenantId(pub u16);
 
 /// One relayed transport address: slot and generation, at once the engine's
 /// index and the host's poll token. A stale id finds nothing.
@@ -85,6 +96,26 @@ impl fmt::Display for AllocationId {
     }
 }
 
+/// A text that names no allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the name of an allocation, which looks like 1-000042")]
+pub struct NotAnAllocationId;
+
+impl FromStr for AllocationId {
+    type Err = NotAnAllocationId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.split_once('-') {
+            Some((shard, serial)) if is_number(shard) && is_number(serial) => Ok(Self {
+                shard: ShardId(shard.parse().map_err(|_| NotAnAllocationId)?),
+                serial: serial.parse().map_err(|_| NotAnAllocationId)?,
+            }),
+            Some(_) | None => Err(NotAnAllocationId),
+        }
+    }
+}
+
 /// A TCP connection between a relayed transport address and a peer, as CONNECTION-ID names it
 /// (RFC 6062 section 6.2.1): the shard that holds it, and 24 random bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -117,3 +148,19 @@ impl ConnectionId {
 /// and in the completion that answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket(pub(crate) u64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allocation_id_is_read_as_it_is_shown() {
+        for id in [(0, 1), (3, 42), (255, u64::MAX), (1, 12_345_678)] {
+            let id = AllocationId { shard: ShardId(id.0), serial: id.1 };
+            assert_eq!(id.to_string().parse(), Ok(id));
+        }
+        for text in ["", "-", "1", "1-", "-1", "256-000001", "1-+00001", "+1-000001", "1-0000x1"] {
+            assert_eq!(text.parse::<AllocationId>(), Err(NotAnAllocationId), "{text}");
+        }
+    }
+}

@@ -12,12 +12,15 @@ use turn_credentials::{
     shared_secret_password, userhash,
 };
 
+use crate::auth_failure::AuthFailure;
+use crate::id::TenantId;
+
 /// The credentials of a realm.
 #[derive(Clone, Default)]
 pub struct Keyring {
     users: HashMap<Box<str>, UserKeys>,
     by_hash: HashMap<[u8; 32], Box<str>>,
-    secrets: Vec<Box<[u8]>>,
+    secrets: Vec<SharedSecret>,
     rules: TimeLimitedRules,
 }
 
@@ -45,6 +48,13 @@ struct UserKeys {
     sha256: Option<LongTermKey>,
 }
 
+/// What time-limited credentials are made with.
+#[derive(Clone)]
+struct SharedSecret {
+    secret: Box<[u8]>,
+    tenant: Option<TenantId>,
+}
+
 /// A static user's credential as it is written in the configuration.
 #[derive(Clone)]
 pub enum UserSecret<'a> {
@@ -60,8 +70,19 @@ pub(crate) struct Candidate {
     pub(crate) key: LongTermKey,
     /// Whose quota the allocation counts toward.
     pub(crate) userid: UserId,
+    pub(crate) tenant: Option<TenantId>,
     /// When the credential ends, for `strict_expiry`.
     pub(crate) expiry: Option<UnixSeconds>,
+}
+
+/// The keys that could belong to a name.
+#[derive(Debug)]
+pub(crate) struct Candidates {
+    /// In the order to try them; empty for a stranger, so that whoever judges must take care to
+    /// spend the same time `[H25]`.
+    pub(crate) keys: Vec<Candidate>,
+    /// Why the name does not pass where none of the keys fits.
+    pub(crate) otherwise: AuthFailure,
 }
 
 /// The user behind a name, for quotas `[H27]`.
@@ -114,9 +135,10 @@ impl Keyring {
         Ok(())
     }
 
-    /// Adds a shared secret; each is tried in turn, so that secrets rotate.
-    pub fn add_secret(&mut self, secret: &[u8]) {
-        self.secrets.push(secret.into());
+    /// Adds a shared secret; each is tried in turn, so that secrets rotate. Whoever proves to be
+    /// made with it is of `tenant`.
+    pub fn add_secret(&mut self, secret: &[u8], tenant: Option<TenantId>) {
+        self.secrets.push(SharedSecret { secret: secret.into(), tenant });
     }
 
     /// Whether nobody at all may allocate.
@@ -143,25 +165,25 @@ impl Keyring {
         self.by_hash.get(hash).map(AsRef::as_ref)
     }
 
-    /// The keys that could belong to this name, in the order to try them;
-    /// empty for a stranger, so that whoever judges must take care to spend the
-    /// same time `[H25]`.
+    /// The keys that could belong to this name.
     pub(crate) fn candidates(
         &self,
         name: &str,
         realm: &str,
         algorithm: KeyAlgorithm,
         now: UnixSeconds,
-    ) -> Vec<Candidate> {
+    ) -> Candidates {
         // [A14] Control characters are refused, NUL ends nothing.
-        let Ok(prepared) = prepare(name) else { return Vec::new() };
+        let Ok(prepared) = prepare(name) else { return Candidates::NOBODY };
         if let Some(keys) = self.users.get(prepared.as_ref()) {
             let key = match algorithm {
                 KeyAlgorithm::Md5 => keys.md5.clone(),
                 KeyAlgorithm::Sha256 => keys.sha256.clone(),
             };
             let userid = UserId::Static(prepared.as_ref().into());
-            return key.map(|key| Candidate { key, userid, expiry: None }).into_iter().collect();
+            let candidate = key.map(|key| Candidate { key, userid, tenant: None, expiry: None });
+            let keys = candidate.into_iter().collect();
+            return Candidates { keys, otherwise: AuthFailure::WrongPassword };
         }
         self.time_limited(name, realm, algorithm, now)
     }
@@ -189,32 +211,42 @@ impl Keyring {
         realm: &str,
         algorithm: KeyAlgorithm,
         now: UnixSeconds,
-    ) -> Vec<Candidate> {
+    ) -> Candidates {
         if self.secrets.is_empty() {
-            return Vec::new();
+            return Candidates::NOBODY;
         }
         let Some(parsed) = TimeLimitedName::parse(name, self.rules.separator) else {
-            return Vec::new();
+            return Candidates::NOBODY;
         };
         let too_long = self.rules.max_ttl.is_some_and(|most| {
             parsed.expiry.0 > now.0.saturating_add(most).saturating_add(CLOCK_SKEW_GRACE)
         });
-        if parsed.is_expired(now) || too_long {
-            return Vec::new();
+        if parsed.is_expired(now) {
+            return Candidates { keys: Vec::new(), otherwise: AuthFailure::Expired };
+        }
+        if too_long {
+            return Candidates { keys: Vec::new(), otherwise: AuthFailure::TooLongLived };
         }
         // [H27]
         let userid =
             parsed.userid.map_or(UserId::Bare, |userid| UserId::TimeLimited(userid.into()));
-        let candidate = |secret: &[u8]| {
+        let candidate = |SharedSecret { secret, tenant }: &SharedSecret| {
             let password = shared_secret_password(secret, name);
             let key = match algorithm {
                 KeyAlgorithm::Md5 => LongTermKey::md5(name, realm, password.as_str()),
                 KeyAlgorithm::Sha256 => LongTermKey::sha256(name, realm, password.as_str()),
             };
-            Candidate { key, userid: userid.clone(), expiry: Some(parsed.expiry) }
+            let expiry = Some(parsed.expiry);
+            Candidate { key, userid: userid.clone(), tenant: *tenant, expiry }
         };
-        self.secrets.iter().map(|secret| candidate(secret)).collect()
+        let keys = self.secrets.iter().map(candidate).collect();
+        Candidates { keys, otherwise: AuthFailure::WrongSecret }
     }
+}
+
+impl Candidates {
+    /// No key at all: a stranger.
+    pub(crate) const NOBODY: Self = Self { keys: Vec::new(), otherwise: AuthFailure::UnknownUser };
 }
 
 impl fmt::Debug for Keyring {
@@ -236,12 +268,12 @@ mod tests {
 
     fn with_secrets(secrets: &[&str], rules: TimeLimitedRules) -> Keyring {
         let mut keyring = Keyring::new(rules);
-        secrets.iter().for_each(|secret| keyring.add_secret(secret.as_bytes()));
+        secrets.iter().for_each(|secret| keyring.add_secret(secret.as_bytes(), None));
         keyring
     }
 
     fn candidates(keyring: &Keyring, name: &str) -> Vec<Candidate> {
-        keyring.candidates(name, REALM, KeyAlgorithm::Md5, NOW)
+        keyring.candidates(name, REALM, KeyAlgorithm::Md5, NOW).keys
     }
 
     #[test]
@@ -262,7 +294,7 @@ mod tests {
         assert!(keyring.offers_userhash());
         assert_eq!(keyring.name_of(&userhash("ann", REALM)), Some("ann"));
         assert_eq!(keyring.name_of(&userhash("bob", REALM)), None);
-        keyring.add_secret(b"secret");
+        keyring.add_secret(b"secret", None);
         assert!(!keyring.offers_userhash());
     }
 

@@ -8,6 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use foldhash::quality::FixedState;
 
+use crate::id::RealmId;
+
 /// The transport between client and server (RFC 8656 section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {
@@ -71,13 +73,16 @@ impl FiveTuple {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LinkId(pub u64);
 
-/// A client's 5-tuple and the host's socket for it.
+/// A client's 5-tuple, the host's socket for it, and the realm that is served there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
     /// The host's socket.
     pub id: LinkId,
     /// The 5-tuple.
     pub tuple: FiveTuple,
+    /// What the listener or the server name of a TLS client stands for; nothing that a message
+    /// says changes it `[A20]`.
+    pub realm: RealmId,
 }
 
 /// The source of a packet as limits count it: one IPv4 address or one IPv6

@@ -1,4 +1,4 @@
-//! Bandwidth of an allocation, its user, the realm and the process.
+//! Bandwidth of an allocation, its user, its tenant, its realm and the process.
 //!
 //! RFC 8656 section 5 lets a server limit bandwidth by dropping. Payload bytes,
 //! each direction on its own; excess is dropped and never queued. The bucket of
@@ -7,9 +7,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::allocation::Account;
 use crate::buckets::{Buckets, Purpose};
+use crate::limit_name::LimitName;
 use crate::rate::{Bandwidth, Bucket};
-use crate::settings::Limits;
+use crate::settings::Settings;
 
 /// Which way payload flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,9 +21,6 @@ pub enum Direction {
     /// From a peer to the client.
     Down,
 }
-
-/// The name of the limit that was used up.
-pub(crate) type LimitName = &'static str;
 
 const LEASE: Duration = Duration::from_millis(10);
 
@@ -36,24 +35,42 @@ pub(crate) struct Meter {
 struct Flow {
     own: Option<Bucket>,
     user: Lease,
+    tenant: Lease,
     realm: Lease,
     process: Lease,
 }
 
-/// Bytes taken out of a shared bucket in advance.
+/// Bytes taken out of a shared bucket in advance: at most what flowed in the last 10 ms or so, since
+/// many who are quiet would otherwise hold all that the few who are not have need of.
 #[derive(Debug, Default)]
 struct Lease {
     bytes: u64,
+    /// What the last refill took, and when.
+    refill: Option<(u64, Instant)>,
     empty_until: Option<Instant>,
+}
+
+/// The bandwidth limits that bind an account.
+#[derive(Debug, Clone, Copy)]
+struct Rates {
+    allocation: Rate,
+    user: Rate,
+    tenant: Rate,
+    realm: Rate,
+    process: Rate,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Rate {
+    limit: Option<Bandwidth>,
+    name: LimitName,
 }
 
 impl Meter {
     /// Whether any limit is on, so that an allocation needs a meter at all.
-    pub(crate) const fn is_needed(limits: &Limits) -> bool {
-        limits.bandwidth_per_allocation.is_some()
-            || limits.bandwidth_per_user.is_some()
-            || limits.bandwidth_per_realm.is_some()
-            || limits.bandwidth.is_some()
+    pub(crate) fn is_needed(settings: &Settings, account: &Account) -> bool {
+        let Rates { allocation, user, tenant, realm, process } = Rates::of(settings, account);
+        [allocation, user, tenant, realm, process].iter().any(|rate| rate.limit.is_some())
     }
 
     /// Counts `bytes`, or names the limit that they would exceed and counts nothing.
@@ -61,34 +78,45 @@ impl Meter {
         &mut self,
         direction: Direction,
         bytes: usize,
-        user: u64,
-        limits: &Limits,
+        account: &Account,
+        settings: &Settings,
         shared: &Buckets,
         now: Instant,
     ) -> Result<(), LimitName> {
         let bytes = bytes as u64;
-        let (flow, purposes) = match direction {
-            Direction::Up => {
-                (&mut self.up, [Purpose::UserUp, Purpose::RealmUp, Purpose::ProcessUp])
-            }
-            Direction::Down => {
-                (&mut self.down, [Purpose::UserDown, Purpose::RealmDown, Purpose::ProcessDown])
-            }
+        let (flow, of_user, of_tenant, of_realm, of_process) = match direction {
+            Direction::Up => (
+                &mut self.up,
+                Purpose::UserUp,
+                Purpose::TenantUp,
+                Purpose::RealmUp,
+                Purpose::ProcessUp,
+            ),
+            Direction::Down => (
+                &mut self.down,
+                Purpose::UserDown,
+                Purpose::TenantDown,
+                Purpose::RealmDown,
+                Purpose::ProcessDown,
+            ),
         };
-        if let Some(limit) = limits.bandwidth_per_allocation {
+        let rates = Rates::of(settings, account);
+        if let Some(limit) = rates.allocation.limit {
             let bucket = flow.own.get_or_insert_with(|| Bucket::full(limit.burst(), now));
             if !bucket.take(bytes, limit.bytes_per_second, limit.burst(), now) {
-                return Err("bandwidth_per_allocation");
+                return Err(rates.allocation.name);
             }
         }
-        let [of_user, of_realm, of_process] = purposes;
+        let realm = u64::from(account.realm.0);
+        let tenant = realm << 16 | account.tenant.map_or(0, |tenant| u64::from(tenant.0));
         let mut shares = [
-            (limits.bandwidth_per_user, &mut flow.user, of_user, user, "bandwidth_per_user"),
-            (limits.bandwidth_per_realm, &mut flow.realm, of_realm, 0, "bandwidth_per_realm"),
-            (limits.bandwidth, &mut flow.process, of_process, 0, "bandwidth"),
+            (rates.user, &mut flow.user, of_user, account.hash),
+            (rates.tenant, &mut flow.tenant, of_tenant, tenant),
+            (rates.realm, &mut flow.realm, of_realm, realm),
+            (rates.process, &mut flow.process, of_process, 0),
         ];
-        let refused = shares.iter_mut().position(|(limit, lease, purpose, key, _)| {
-            limit.is_some_and(|limit| {
+        let refused = shares.iter_mut().position(|(rate, lease, purpose, key)| {
+            rate.limit.is_some_and(|limit| {
                 !lease.take(bytes, limit, now, |bytes| {
                     shared.take_bytes(*purpose, *key, limit, bytes, now)
                 })
@@ -96,14 +124,47 @@ impl Meter {
         });
         let Some(refused) = refused else { return Ok(()) };
         // A stream asks again for the same bytes: what one limit refuses costs the others nothing.
-        for (_, lease, ..) in shares.iter_mut().take(refused).filter(|(limit, ..)| limit.is_some())
+        for (_, lease, ..) in
+            shares.iter_mut().take(refused).filter(|(rate, ..)| rate.limit.is_some())
         {
             lease.bytes += bytes;
         }
-        if let (Some(_), Some(own)) = (limits.bandwidth_per_allocation, &mut flow.own) {
+        if let (Some(_), Some(own)) = (rates.allocation.limit, &mut flow.own) {
             own.put_back(bytes);
         }
-        Err(shares.get(refused).map_or("bandwidth", |(.., name)| name))
+        Err(shares.get(refused).map_or(rates.process.name, |(rate, ..)| rate.name))
+    }
+}
+
+impl Rates {
+    fn of(settings: &Settings, account: &Account) -> Self {
+        let id = account.realm;
+        let realm = settings.realm(id);
+        let of_realm = |limit, key| Rate { limit, name: LimitName::of_realm(id, key) };
+        let limits = &realm.limits;
+        let mut rates = Self {
+            allocation: of_realm(limits.bandwidth_per_allocation, "bandwidth_per_allocation"),
+            user: of_realm(limits.bandwidth_per_user, "bandwidth_per_user"),
+            tenant: of_realm(None, "bandwidth"),
+            realm: of_realm(limits.bandwidth_per_realm, "bandwidth_per_realm"),
+            process: Rate {
+                limit: settings.limits.bandwidth,
+                name: LimitName::of_process("bandwidth"),
+            },
+        };
+        if let (Some(tenant), Some(place)) = (realm.tenant(account.tenant), account.tenant) {
+            let of_tenant = |limit, key| Rate { limit, name: LimitName::of_tenant(id, place, key) };
+            let limits = &tenant.limits;
+            rates.tenant = of_tenant(limits.bandwidth, "auth.secrets.limits.bandwidth");
+            if let Some(limit) = limits.bandwidth_per_allocation {
+                let key = "auth.secrets.limits.bandwidth_per_allocation";
+                rates.allocation = of_tenant(limit, key);
+            }
+            if let Some(limit) = limits.bandwidth_per_user {
+                rates.user = of_tenant(limit, "auth.secrets.limits.bandwidth_per_user");
+            }
+        }
+        rates
     }
 }
 
@@ -120,19 +181,29 @@ impl Lease {
                 return false;
             }
             let missing = bytes - self.bytes;
-            let share =
-                u64::try_from(u128::from(limit.bytes_per_second) * LEASE.as_millis() / 1_000)
-                    .unwrap_or(missing);
-            let granted = [share.max(missing), missing].into_iter().find(|&bytes| lease(bytes));
+            let share = self.next_share(limit, now).max(missing);
+            let granted = [share, missing].into_iter().find(|&bytes| lease(bytes));
             let Some(granted) = granted else {
+                self.refill = None;
                 self.empty_until = Some(now + LEASE);
                 return false;
             };
             self.bytes += granted;
+            self.refill = Some((granted, now));
             self.empty_until = None;
         }
         self.bytes -= bytes;
         true
+    }
+
+    /// Twice the last refill if that did not last for 10 ms, half of it if it did; 10 ms of the
+    /// limit at most.
+    fn next_share(&self, limit: Bandwidth, now: Instant) -> u64 {
+        let Some((last, at)) = self.refill else { return 0 };
+        let most = u64::try_from(u128::from(limit.bytes_per_second) * LEASE.as_millis() / 1_000);
+        let lasted = now.saturating_duration_since(at);
+        let next = if lasted < LEASE { last.saturating_mul(2) } else { last / 2 };
+        next.min(most.unwrap_or(u64::MAX))
     }
 }
 
@@ -140,9 +211,27 @@ impl Lease {
 #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 mod tests {
     use super::*;
+    use crate::id::{RealmId, TenantId};
+    use crate::realm::RealmLimits;
+    use crate::tenant::{Tenant, TenantLimits};
+
+    const ANN: Account =
+        Account { hash: 1, realm: RealmId(0), tenant: None, is_time_limited: false };
+
+    /// Settings whose default realm has these limits, and one tenant with those.
+    fn settings(limits: RealmLimits, tenant: TenantLimits) -> Settings {
+        let mut settings = Settings::default();
+        settings.realms[0].limits = limits;
+        settings.realms[0].tenants = vec![Tenant { name: "app".into(), limits: tenant }];
+        settings
+    }
+
+    fn of_realm(limits: RealmLimits) -> Settings {
+        settings(limits, TenantLimits::default())
+    }
 
     /// Bytes that pass within `seconds`, when far more is offered.
-    fn passed(limits: &Limits, meters: &mut [Meter], seconds: u64) -> u64 {
+    fn passed(settings: &Settings, account: Account, meters: &mut [Meter], seconds: u64) -> u64 {
         let start = Instant::now();
         let shared = Buckets::new(start);
         let mut bytes = 0;
@@ -150,7 +239,7 @@ mod tests {
             let now = start + Duration::from_millis(millisecond);
             for meter in &mut *meters {
                 for _ in 0..10 {
-                    if meter.admit(Direction::Up, 1_000, 1, limits, &shared, now).is_ok() {
+                    if meter.admit(Direction::Up, 1_000, &account, settings, &shared, now).is_ok() {
                         bytes += 1_000;
                     }
                 }
@@ -165,26 +254,96 @@ mod tests {
 
     #[test]
     fn allocation_gets_its_rate_and_one_burst() {
-        let limits = Limits { bandwidth_per_allocation: limit(), ..Limits::default() };
-        let bytes = passed(&limits, &mut [Meter::default()], 10);
+        let limits = RealmLimits { bandwidth_per_allocation: limit(), ..RealmLimits::default() };
+        let bytes = passed(&of_realm(limits), ANN, &mut [Meter::default()], 10);
         assert!((10_000_000..=10_260_000).contains(&bytes), "{bytes}");
     }
 
     #[test]
     fn allocations_of_one_user_share_its_rate() {
-        let limits = Limits { bandwidth_per_user: limit(), ..Limits::default() };
+        let limits = RealmLimits { bandwidth_per_user: limit(), ..RealmLimits::default() };
         let mut meters: Vec<_> = (0..4).map(|_| Meter::default()).collect();
-        let bytes = passed(&limits, &mut meters, 10);
+        let bytes = passed(&of_realm(limits), ANN, &mut meters, 10);
         assert!((9_500_000..=10_400_000).contains(&bytes), "{bytes}");
     }
 
     #[test]
+    fn r18_many_quiet_allocations_hold_nothing_back_from_a_busy_one() {
+        let limits = RealmLimits { bandwidth_per_realm: limit(), ..RealmLimits::default() };
+        let settings = of_realm(limits);
+        let start = Instant::now();
+        let shared = Buckets::new(start);
+        let mut meters: Vec<_> = (0..1_000).map(|_| Meter::default()).collect();
+        let mut admit = |at: usize, bytes, now| {
+            let meter = meters.get_mut(at).expect("one of them");
+            meter.admit(Direction::Up, bytes, &ANN, &settings, &shared, now)
+        };
+        // Half of the limit each: 999 in turn, and one.
+        for millisecond in 0..5_000_usize {
+            let now = start + Duration::from_millis(millisecond as u64);
+            assert_eq!(admit(millisecond % 999, 400, now), Ok(()), "at {millisecond} ms");
+            assert_eq!(admit(999, 500, now), Ok(()), "at {millisecond} ms");
+        }
+    }
+
+    #[test]
+    fn a_steady_flow_seldom_asks_for_more() {
+        let start = Instant::now();
+        let mut lease = Lease::default();
+        let asked = std::cell::Cell::new(0);
+        for millisecond in 0..1_000 {
+            let now = start + Duration::from_millis(millisecond);
+            assert!(lease.take(160, Bandwidth { bytes_per_second: 1_000_000 }, now, |_| {
+                asked.set(asked.get() + 1);
+                true
+            }));
+        }
+        assert!(asked.get() < 200, "{} times for 1,000 packets", asked.get());
+    }
+
+    #[test]
+    fn tenant_has_its_own_rate_and_its_users_may_have_more_than_the_realms() {
+        let limits = RealmLimits {
+            bandwidth_per_user: Some(Bandwidth { bytes_per_second: 100_000 }),
+            ..RealmLimits::default()
+        };
+        let of_tenant = TenantLimits {
+            bandwidth: limit(),
+            bandwidth_per_user: Some(None),
+            ..TenantLimits::default()
+        };
+        let settings = settings(limits, of_tenant);
+        let member = Account { tenant: Some(TenantId(0)), ..ANN };
+        let mut meters: Vec<_> = (0..4).map(|_| Meter::default()).collect();
+        let bytes = passed(&settings, member, &mut meters, 10);
+        assert!((9_500_000..=10_400_000).contains(&bytes), "{bytes}");
+        let bytes = passed(&settings, ANN, &mut [Meter::default()], 10);
+        assert!((950_000..=1_100_000).contains(&bytes), "{bytes}");
+    }
+
+    #[test]
+    fn meter_is_needed_where_a_limit_binds_the_account() {
+        let none = of_realm(RealmLimits::default());
+        assert!(!Meter::is_needed(&none, &ANN));
+        let process = Settings {
+            limits: crate::settings::Limits { bandwidth: limit(), ..none.limits.clone() },
+            ..none
+        };
+        assert!(Meter::is_needed(&process, &ANN));
+        let bandwidth = TenantLimits { bandwidth: limit(), ..TenantLimits::default() };
+        let of_tenant = settings(RealmLimits::default(), bandwidth);
+        assert!(!Meter::is_needed(&of_tenant, &ANN));
+        assert!(Meter::is_needed(&of_tenant, &Account { tenant: Some(TenantId(0)), ..ANN }));
+    }
+
+    #[test]
     fn directions_do_not_share() {
-        let limits = Limits { bandwidth_per_allocation: limit(), ..Limits::default() };
+        let limits = RealmLimits { bandwidth_per_allocation: limit(), ..RealmLimits::default() };
+        let settings = of_realm(limits);
         let start = Instant::now();
         let shared = Buckets::new(start);
         let mut meter = Meter::default();
-        while meter.admit(Direction::Up, 1_000, 1, &limits, &shared, start).is_ok() {}
-        assert!(meter.admit(Direction::Down, 1_000, 1, &limits, &shared, start).is_ok());
+        while meter.admit(Direction::Up, 1_000, &ANN, &settings, &shared, start).is_ok() {}
+        assert!(meter.admit(Direction::Down, 1_000, &ANN, &settings, &shared, start).is_ok());
     }
 }

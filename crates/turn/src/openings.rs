@@ -10,27 +10,27 @@
 //!
 //! Sockets are opened one after the other, so that at most one is under way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
 use turn_codec::attribute::AddressErrorCode;
 use turn_codec::{AddressFamily, StatusCode};
 
-use crate::action::{Claim, Completion, OpenError, Report};
+use crate::action::{Claim, Completion, OpenError};
 use crate::allocation::{
-    Allocation, Owner, PortSpace, RelayProtocol, Relays, Reservation, Traffic,
+    Account, Allocation, Owner, PortSpace, RelayProtocol, Relays, Reservation, Traffic,
 };
 use crate::gate::Authenticated;
 use crate::id::{RelayId, ShardId, Ticket};
-use crate::ledger::{Permit, Quota, QuotaReached};
+use crate::ledger::Permit;
 use crate::lifetime;
-use crate::link::{FiveTuple, LinkId, SourcePrefix};
+use crate::link::{FiveTuple, Link, LinkId};
 use crate::meter::Meter;
 use crate::methods::allocate::{Wanted, WantedPort, unavailable};
 use crate::port_map::Parity;
 use crate::reject::Reject;
 use crate::reply::{Asked, Reply, Signer};
-use crate::settings::PerUser;
+use crate::report::Report;
 use crate::time::Now;
 use crate::workbench::Workbench;
 
@@ -52,6 +52,7 @@ pub(crate) struct Openings {
 #[derive(Debug)]
 struct Opening {
     asked: Asked,
+    asked_at: Instant,
     owner: Owner,
     signer: Signer,
     lifetime: Duration,
@@ -95,9 +96,11 @@ impl Openings {
         wanted: Wanted,
     ) {
         let (asked, owner, signer) = request.into_owner();
-        let lifetime = lifetime::granted(bench.settings, wanted.lifetime, now.mono, &owner, now);
+        let realm = bench.settings.realm(owner.account.realm);
+        let lifetime = lifetime::granted(realm, wanted.lifetime, now.mono, &owner, now);
         let mut opening = Opening {
             asked,
+            asked_at: now.mono,
             owner,
             signer,
             lifetime,
@@ -195,10 +198,10 @@ impl Opening {
     /// RFC 8656 section 7.2, check 10: quotas. A reservation costs a unit of
     /// its own `[H19]`.
     fn take_permits(&mut self, bench: &Workbench<'_>) -> Result<(), Reject> {
-        self.permit = Some(bench.admit(&self.asked, &self.owner)?);
+        self.permit = Some(bench.admit(&self.asked.link, &self.owner.account)?);
         // [H19]
         if self.parity == Parity::EvenPair {
-            self.reserve = Some(bench.admit(&self.asked, &self.owner)?);
+            self.reserve = Some(bench.admit(&self.asked.link, &self.owner.account)?);
         }
         Ok(())
     }
@@ -216,7 +219,8 @@ impl Opening {
                 self.families.remove(0);
                 continue;
             }
-            if let Some(relay) = bench.claim_relay(family, self.protocol, self.parity, now) {
+            let link = self.asked.link;
+            if let Some(relay) = bench.claim_relay(link, family, self.protocol, self.parity, now) {
                 return self.wait_for(bench, ticket, relay);
             }
             self.families.remove(0);
@@ -327,11 +331,13 @@ impl Opening {
 
     /// Every socket is there: the allocation lives from now on.
     fn finish(mut self, bench: &mut Workbench<'_>, now: Now) {
-        let reserved = (self.parity == Parity::EvenPair).then(|| self.opened.pop()).flatten();
-        let Some(permit) = self.permit.take() else {
+        // Its realm may have gone while the host was at work.
+        let is_removed = bench.settings.realm(self.owner.account.realm).is_removed;
+        let Some(permit) = self.permit.take().filter(|_| !is_removed) else {
             self.close_all(bench, now);
             return bench.refuse(&self.asked, &self.signer, &Reject::InsufficientCapacity);
         };
+        let reserved = (self.parity == Parity::EvenPair).then(|| self.opened.pop()).flatten();
         let reservation = match (reserved, self.reserve.take()) {
             (Some(relay), Some(permit)) => {
                 let token = bench.token();
@@ -358,13 +364,17 @@ impl Opening {
         let address_error = self.address_error;
         let id = bench.table.next_id();
         let user = self.owner.name.clone();
-        let meter = Meter::is_needed(&bench.settings.limits).then(Box::default);
+        let Account { realm, tenant, .. } = self.owner.account;
+        let meter = Meter::is_needed(bench.settings, &self.owner.account).then(Box::default);
+        let mut given = relayed.iter().copied();
+        let given = [given.next(), given.next()];
         let allocation = Allocation {
             id,
             link,
             owner: self.owner,
             transaction: self.asked.transaction,
             relays,
+            relayed: given,
             protocol: self.protocol,
             born: now.mono,
             permissions: crate::permission::Permissions::default(),
@@ -383,7 +393,7 @@ impl Opening {
             return bench.refuse(&self.asked, &self.signer, &Reject::InsufficientCapacity);
         }
         let reply = Reply {
-            relayed: relayed.clone(),
+            relayed,
             address_error,
             lifetime: Some(self.lifetime),
             mapped: Some(link.tuple.client),
@@ -391,9 +401,16 @@ impl Opening {
             connection: None,
         };
         bench.succeed(&self.asked, &self.signer, &reply);
-        let mut relayed = relayed.into_iter();
-        let relayed = [relayed.next(), relayed.next()];
-        bench.outbox.report(Report::Created { id, user, link, relayed, lifetime: self.lifetime });
+        bench.outbox.report(Report::Created {
+            id,
+            user,
+            realm,
+            tenant,
+            link,
+            relayed: given,
+            lifetime: self.lifetime,
+            asked_at: self.asked_at,
+        });
     }
 
     /// Closes a relay that never became an allocation's.
@@ -421,50 +438,35 @@ impl Opening {
 }
 
 impl Workbench<'_> {
-    /// The least used relay address of a family that has a port left.
+    /// The least used relay address of a realm and a family that has a port left, or the one that
+    /// the client sent to.
     fn claim_relay(
         &mut self,
+        link: Link,
         family: AddressFamily,
         protocol: RelayProtocol,
         parity: Parity,
         now: Now,
     ) -> Option<RelayId> {
         let space = |address| PortSpace { address, protocol };
-        let mut candidates: ArrayVec<(usize, usize), 16> = self
+        let is_other = |bound| {
+            self.settings.relay.prefer_listener && link.tuple.server.ip().to_canonical() != bound
+        };
+        let mut candidates: ArrayVec<(bool, usize, usize), 16> = self
             .settings
-            .relay
-            .addresses
-            .iter()
-            .enumerate()
+            .relay_addresses(link.realm)
             .filter(|(_, relay)| AddressFamily::of_ip(&relay.bound) == family)
-            .filter_map(|(at, _)| self.shared.ports_in(space(at)).map(|ports| (ports.taken(), at)))
+            .filter_map(|(at, relay)| {
+                let ports = self.shared.ports_in(space(at))?;
+                Some((is_other(relay.bound), ports.taken(), at))
+            })
             .take(16)
             .collect();
         candidates.sort_unstable();
         // [T9]
         let random = self.random.next_u32();
-        candidates.into_iter().find_map(|(_, at)| {
+        candidates.into_iter().find_map(|(.., at)| {
             self.table.claim_relay(&self.settings.relay, space(at), parity, random, now.mono)
-        })
-    }
-
-    fn admit(&self, asked: &Asked, owner: &Owner) -> Result<Permit, Reject> {
-        let limits = &self.settings.limits;
-        let source = asked.link.tuple.client.ip();
-        let user = match limits.allocations_per_user {
-            PerUser::Auto => owner.account.is_time_limited.then_some(PerUser::AUTO),
-            PerUser::Count(count) => Some(count),
-            PerUser::Off => None,
-        };
-        let of_source = if limits.exempts(source) { None } else { limits.allocations_per_source };
-        // [H18]
-        let quota = Quota { all: limits.allocations, user, source: of_source };
-        let prefix = SourcePrefix::of(source).bits();
-        self.shared.ledger.admit(owner.account.hash, prefix, quota).map_err(|reached| match reached
-        {
-            QuotaReached::All => Reject::Quota("allocations"),
-            QuotaReached::User => Reject::Quota("allocations_per_user"),
-            QuotaReached::Source => Reject::Quota("allocations_per_source"),
         })
     }
 

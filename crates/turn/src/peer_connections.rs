@@ -296,6 +296,7 @@ impl PeerConnection {
 #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 mod tests {
     use super::*;
+    use crate::id::RealmId;
 
     const SHARD: ShardId = ShardId(3);
 
@@ -346,7 +347,7 @@ mod tests {
             client: peer(9),
             server: peer(3_478),
         };
-        let link = Link { id: LinkId(7), tuple };
+        let link = Link { id: LinkId(7), tuple, realm: RealmId(0) };
         connections.bind(ids[0], link);
         assert!(connections.serves(&tuple) && connections.is_bound(link.id));
         assert_eq!(connections.remove_relay(relay), ids);

@@ -15,6 +15,7 @@
 //! RFC 8656 section 9.1 lets a server refuse peers, 21.4 demands it for tunnels.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 
 use crate::address_range::PeerRule;
 use crate::reserved_ranges::{Reach, reach};
@@ -41,6 +42,9 @@ pub struct PeerPolicy {
     pub broadcasts: Vec<IpAddr>,
     /// Where this process listens; an unspecified address is every own one.
     pub endpoints: Vec<SocketAddr>,
+    /// Ports of relayed transport addresses: no other port of a relay address can ever be one.
+    /// `None`: any may be.
+    pub relay_ports: Option<RangeInclusive<u16>>,
     /// The lab switch: 127.0.0.0/8 and ::1 are peers like any other.
     pub loopback: bool,
 }
@@ -91,8 +95,10 @@ impl PeerPolicy {
         }
         match relay_address(relays, peer.ip()) {
             // Whether the port is live is asked packet by packet.
-            Some(relay_address) => Ok(Target::Inside { relay_address, port: peer.port() }),
-            None => self.judge_outside(relays, peer).map(Target::Outside),
+            Some(relay_address) if self.may_be_relayed(peer.port()) => {
+                Ok(Target::Inside { relay_address, port: peer.port() })
+            }
+            Some(_) | None => self.judge_outside(relays, peer).map(Target::Outside),
         }
     }
 
@@ -132,6 +138,10 @@ impl PeerPolicy {
         }
         let allowed = self.allow.iter().any(|rule| rule.covers(address, peer.port()));
         if allowed || reach == Reach::Global { Ok(peer) } else { Err(Denied) }
+    }
+
+    fn may_be_relayed(&self, port: u16) -> bool {
+        self.relay_ports.as_ref().is_none_or(|ports| ports.contains(&port))
     }
 
     /// Some port of this address is opened by a rule that names ports.
@@ -208,6 +218,19 @@ mod tests {
         }
         assert_eq!(policy.judge_address(&relays, ip("203.0.113.5")), Ok(()));
         assert_eq!(policy.judge_address(&relays, ip("10.9.9.9")), Err(Denied));
+    }
+
+    #[test]
+    fn h6_port_that_is_none_of_relays_is_judged_like_any_own_port() {
+        let (relays, mut policy) = host();
+        policy.relay_ports = Some(49_152..=65_535);
+        policy.allow = vec![with_ports("203.0.113.5/32", 10_000, 20_000)];
+        let judge = |peer: &str| policy.judge(&relays, address(peer));
+        assert!(matches!(judge("203.0.113.5:50000"), Ok(Target::Inside { port: 50_000, .. })));
+        assert_eq!(judge("203.0.113.5:22"), Err(Denied));
+        assert_eq!(judge("10.0.0.5:10000"), Err(Denied));
+        assert_eq!(judge("203.0.113.5:10000"), Ok(Target::Outside(address("10.0.0.5:10000"))));
+        assert_eq!(policy.judge_address(&relays, ip("203.0.113.5")), Ok(()));
     }
 
     #[test]

@@ -63,6 +63,11 @@ impl Permissions {
         self.entries.iter().filter(|entry| entry.expires_at > now).count()
     }
 
+    /// The addresses, some of which may have expired.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = IpAddr> {
+        self.entries.iter().map(|entry| entry.peer)
+    }
+
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(IpAddr) -> bool) {
         self.entries.retain(|entry| keep(entry.peer));
     }

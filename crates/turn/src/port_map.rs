@@ -29,6 +29,8 @@ pub struct PortMap {
     first: u16,
     ports: Box<[AtomicU64]>,
     taken: AtomicU32,
+    /// Before this second no port has rested, as a search through all of them has found.
+    rested_from: AtomicU32,
 }
 
 /// What an Allocate request asks of a port (RFC 8656 section 18.7).
@@ -68,6 +70,7 @@ impl PortMap {
             first: *ports.start(),
             ports: ports.map(|_| AtomicU64::new(PortState::Free.encode())).collect(),
             taken: AtomicU32::new(0),
+            rested_from: AtomicU32::new(0),
         }
     }
 
@@ -111,10 +114,22 @@ impl PortMap {
 
     /// Takes a port, or an even port whose successor is taken with it. The
     /// search starts at `random`, passes every port at most twice and prefers
-    /// rested ports to resting ones.
+    /// rested ports to resting ones. That none has rested is found out once and
+    /// remembered: many short allocations would search all ports each time.
     pub(crate) fn claim(&self, random: u32, parity: Parity, second: u32) -> Option<u16> {
-        self.search(random, parity, |state| state.is_rested(second))
-            .or_else(|| self.search(random, parity, PortState::is_available))
+        if self.taken() >= self.len() {
+            return None;
+        }
+        if second >= self.rested_from.load(Ordering::Relaxed) {
+            let rested = self.search(random, parity, |state| state.is_rested(second));
+            if rested.is_some() {
+                return rested;
+            }
+            if parity == Parity::Any {
+                self.rested_from.store(self.first_rested(second), Ordering::Relaxed);
+            }
+        }
+        self.search(random, parity, PortState::is_available)
     }
 
     pub(crate) fn publish(&self, port: u16, shard: ShardId, relay: RelayId) {
@@ -133,6 +148,18 @@ impl PortMap {
         }
     }
 
+    /// When the first port will have rested, if none has now: what is released from now on rests
+    /// for longer than what rests already.
+    fn first_rested(&self, second: u32) -> u32 {
+        let resting = self.ports.iter().filter_map(|word| {
+            match PortState::decode(word.load(Ordering::Relaxed)) {
+                PortState::Quarantined { until } => Some(until),
+                PortState::Free | PortState::Held | PortState::Live { .. } => None,
+            }
+        });
+        resting.min().unwrap_or(u32::MAX).min(second.saturating_add(QUARANTINE_SECONDS))
+    }
+
     fn search(
         &self,
         random: u32,
@@ -145,45 +172,38 @@ impl PortMap {
             let offset = u16::try_from((start + step) % count).ok()?;
             let port = self.first.checked_add(offset)?;
             match parity {
-                Parity::Any => self.take(port, &usable).then_some(port),
-                Parity::Even => (port % 2 == 0 && self.take(port, &usable)).then_some(port),
-                Parity::EvenPair => {
-                    if port % 2 != 0 || !self.take(port, &usable) {
-                        return None;
+                Parity::Any => self.take(port, &usable).map(|_| port),
+                Parity::Even if port % 2 == 0 => self.take(port, &usable).map(|_| port),
+                Parity::EvenPair if port % 2 == 0 => {
+                    let before = self.take(port, &usable)?;
+                    let next = port.checked_add(1).and_then(|next| self.take(next, &usable));
+                    if next.is_none() {
+                        self.put_back(port, before);
                     }
-                    let next = port.checked_add(1);
-                    if next.is_some_and(|next| self.take(next, &usable)) {
-                        return Some(port);
-                    }
-                    self.put_back(port);
-                    None
+                    next.map(|_| port)
                 }
+                Parity::Even | Parity::EvenPair => None,
             }
         })
     }
 
-    fn take(&self, port: u16, usable: impl Fn(PortState) -> bool) -> bool {
-        let Some(word) = self.word(port) else { return false };
+    /// Makes a port held and gives its word before, or does nothing.
+    fn take(&self, port: u16, usable: impl Fn(PortState) -> bool) -> Option<u64> {
+        let word = self.word(port)?;
         let seen = word.load(Ordering::Acquire);
-        let taken = usable(PortState::decode(seen))
-            && word
-                .compare_exchange(
-                    seen,
-                    PortState::Held.encode(),
-                    Ordering::AcqRel,
-                    Ordering::Relaxed,
-                )
-                .is_ok();
-        if taken {
-            self.taken.fetch_add(1, Ordering::Relaxed);
+        if !usable(PortState::decode(seen)) {
+            return None;
         }
-        taken
+        let held = PortState::Held.encode();
+        word.compare_exchange(seen, held, Ordering::AcqRel, Ordering::Relaxed).ok()?;
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        Some(seen)
     }
 
     /// Undoes a `take` that nobody has seen.
-    fn put_back(&self, port: u16) {
+    fn put_back(&self, port: u16, before: u64) {
         if let Some(word) = self.word(port) {
-            word.store(PortState::Free.encode(), Ordering::Release);
+            word.store(before, Ordering::Release);
             self.taken.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -269,6 +289,36 @@ mod tests {
         }
         // The last one left is used although it rests, rather than refusing.
         assert_eq!(map.claim(0, Parity::Any, 59), Some(port));
+    }
+
+    #[test]
+    fn h20_once_all_ports_rest_the_first_that_has_rested_is_preferred_again() {
+        let map = PortMap::new(50_000..=50_002);
+        for second in [10, 20, 30] {
+            let port = map.claim(second - 10, Parity::Any, 0).expect("one is free");
+            map.release(port, second);
+        }
+        // All rest: any will do. It rests anew.
+        let resting = map.claim(2, Parity::Any, 40).expect("resting ones are better than none");
+        map.release(resting, 40);
+        // From 70 on one has rested, wherever the search starts.
+        let rested = (0..3).map(|start| {
+            let port = map.claim(start, Parity::Any, 71).expect("one has rested");
+            map.put_back(port, PortState::Quarantined { until: 70 }.encode());
+            port
+        });
+        let rested: Vec<u16> = rested.collect();
+        assert_ne!(rested.first(), Some(&resting));
+        assert!(rested.windows(2).all(|pair| pair.first() == pair.last()), "{rested:?}");
+    }
+
+    #[test]
+    fn h19_half_a_pair_is_put_back_as_it_was() {
+        let map = PortMap::new(50_000..=50_001);
+        let both = map.claim(0, Parity::EvenPair, 0).expect("a pair is free");
+        map.release(both, 0);
+        assert_eq!(map.claim(0, Parity::EvenPair, 1), None);
+        assert_eq!(map.count(1).quarantined, 1);
     }
 
     #[test]

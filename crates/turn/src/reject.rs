@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use arrayvec::ArrayVec;
 use turn_codec::{AttributeError, AttributeType, MAX_ATTRIBUTES, StatusCode};
 
+use crate::limit_name::LimitName;
+
 /// A refusal of an authenticated request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reject {
@@ -26,10 +28,10 @@ pub(crate) enum Reject {
     FamilyMismatch,
     /// We relay no such transport.
     UnsupportedTransport,
-    /// A quota of allocations is reached: the key under `[limits]`.
-    Quota(&'static str),
-    /// A bound of the allocation is reached: the key under `[limits]`.
-    Full(&'static str),
+    /// A quota of allocations is reached.
+    Quota(LimitName),
+    /// A bound of the allocation is reached.
+    Full(LimitName),
     /// No port, descriptor or reservation.
     InsufficientCapacity,
     /// There is a connection with this peer already.
@@ -59,10 +61,10 @@ impl Reject {
         }
     }
 
-    /// The key under `[limits]` that refused, if one did.
-    pub(crate) const fn limit(&self) -> Option<&'static str> {
+    /// The limit that refused, if one did.
+    pub(crate) const fn limit(&self) -> Option<LimitName> {
         match self {
-            Self::Quota(key) | Self::Full(key) => Some(key),
+            Self::Quota(limit) | Self::Full(limit) => Some(*limit),
             Self::BadRequest
             | Self::UnknownAttributes(_)
             | Self::Forbidden

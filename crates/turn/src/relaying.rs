@@ -13,13 +13,14 @@ use turn_codec::{AddressFamily, ChannelData, TransactionId, data_indication_head
 use crate::allocation::Allocation;
 use crate::buckets::Buckets;
 use crate::counters::Counters;
-use crate::id::{AllocationKey, RelayId, ShardId};
+use crate::id::{AllocationKey, RealmId, RelayId, ShardId};
+use crate::limit_name::LimitName;
 use crate::link::FiveTuple;
 use crate::meter::Direction;
 use crate::methods::send::Outgoing;
 use crate::outcome::{DropReason, Prefix, Relayed, Route};
 use crate::peer_policy::Target;
-use crate::settings::{Limits, Settings};
+use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::table::Allocations;
 use crate::time::Now;
@@ -32,8 +33,8 @@ pub(crate) struct Relaying<'e> {
     pub(crate) shared: &'e Shared,
     pub(crate) counters: &'e Counters,
     pub(crate) indications: &'e mut Indications,
-    /// A bandwidth limit that refused, for a WARN.
-    pub(crate) refused_by: &'e mut Option<&'static str>,
+    /// A limit that refused, for a WARN.
+    pub(crate) refused_by: &'e mut Option<LimitName>,
 }
 
 /// Transaction ids of Data indications: unique, and unguessable only in their
@@ -83,13 +84,14 @@ impl Relaying<'_> {
         let Outgoing { family, target, peer, payload, dont_fragment } = out;
         let allocation = self.table.get(key).ok_or(DropReason::NoAllocation)?;
         let via = allocation.relays.of(family).ok_or(DropReason::NoFamily)?;
+        let realm = allocation.link.realm;
         let relay = self
             .table
             .relay(via)
             .filter(|relay| relay.expires_at > now.mono)
             .ok_or(DropReason::Stale)?;
         let from = relay.advertised;
-        let way = self.way(target, peer)?;
+        let way = self.way(realm, target, peer)?;
         let (table, toll) = self.toll(now);
         let allocation = table.get_mut(key).ok_or(DropReason::NoAllocation)?;
         toll.take(allocation, Direction::Up, payload.len(), Unit::Datagram)?;
@@ -120,7 +122,7 @@ impl Relaying<'_> {
     /// The table, and beside it what payload has to pass.
     fn toll(&mut self, now: Now) -> (&mut Allocations, Toll<'_>) {
         let toll = Toll {
-            limits: &self.settings.limits,
+            settings: self.settings,
             buckets: &self.shared.buckets,
             counters: self.counters,
             refused_by: &mut *self.refused_by,
@@ -129,7 +131,7 @@ impl Relaying<'_> {
         (&mut *self.table, toll)
     }
 
-    fn way(&self, target: Target, peer: SocketAddr) -> Result<Way, DropReason> {
+    fn way(&self, realm: RealmId, target: Target, peer: SocketAddr) -> Result<Way, DropReason> {
         let (relay_address, port) = match target {
             Target::Outside(peer) => return Ok(Way::Outside(peer)),
             Target::Inside { relay_address, port } => (relay_address, port),
@@ -142,6 +144,7 @@ impl Relaying<'_> {
         // [H6] An operator's own service beside us, if its port is allowed.
         let relays = &self.settings.relay.addresses;
         self.settings
+            .realm(realm)
             .peers
             .judge_outside(relays, peer)
             .map(Way::Outside)
@@ -217,10 +220,10 @@ enum Unit {
 
 /// What payload passes before it leaves: bandwidth limits, then the counts.
 struct Toll<'t> {
-    limits: &'t Limits,
+    settings: &'t Settings,
     buckets: &'t Buckets,
     counters: &'t Counters,
-    refused_by: &'t mut Option<&'static str>,
+    refused_by: &'t mut Option<LimitName>,
     now: Instant,
 }
 
@@ -233,9 +236,9 @@ impl Toll<'_> {
         unit: Unit,
     ) -> Result<(), DropReason> {
         if let Some(meter) = &mut allocation.meter {
-            let account = allocation.owner.account.hash;
+            let account = &allocation.owner.account;
             let admitted =
-                meter.admit(direction, bytes, account, self.limits, self.buckets, self.now);
+                meter.admit(direction, bytes, account, self.settings, self.buckets, self.now);
             if let Err(limit) = admitted {
                 self.refused_by.get_or_insert(limit);
                 return Err(DropReason::Bandwidth);

@@ -6,13 +6,14 @@ use std::hash::RandomState;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::allocation::{PortSpace, RelayProtocol};
-use crate::buckets::{Buckets, Purpose};
-use crate::id::ShardId;
+use crate::buckets::{Buckets, Purpose, RateBuckets};
+use crate::id::{RealmId, ShardId, TenantId};
 use crate::ledger::Ledger;
+use crate::limit_name::{self, KEYS, LimitName, LimitsMet};
 use crate::link::SourcePrefix;
 use crate::nonce::NonceKey;
 use crate::port_map::PortMap;
@@ -31,8 +32,10 @@ pub struct Shared {
     started: Instant,
     /// Keys userids for quotas, the same in every shard.
     pub(crate) accounts: RandomState,
-    /// One bit for each key under `[limits]` that has refused.
-    limits_met: AtomicU32,
+    limits_met: LimitsMet,
+    /// Refusals of the host, by the places of the keys.
+    refused_by: [AtomicU64; KEYS.len()],
+    is_draining: AtomicBool,
     /// The highest number of a shard that has an engine.
     last_shard: AtomicU8,
 }
@@ -54,7 +57,9 @@ impl Shared {
             nonce_key,
             started,
             accounts: RandomState::new(),
-            limits_met: AtomicU32::new(0),
+            limits_met: LimitsMet::default(),
+            refused_by: Default::default(),
+            is_draining: AtomicBool::new(false),
             last_shard: AtomicU8::new(0),
         }
     }
@@ -74,6 +79,26 @@ impl Shared {
         self.ledger.all()
     }
 
+    /// Of these, the ones of a realm.
+    pub fn allocations_of_realm(&self, realm: RealmId) -> u32 {
+        self.ledger.of_realm(realm)
+    }
+
+    /// Of these, the ones of a tenant.
+    pub fn allocations_of_tenant(&self, realm: RealmId, tenant: TenantId) -> u32 {
+        self.ledger.of_tenant(realm, tenant)
+    }
+
+    /// From now on new Allocate requests get 508, and everything else goes on; or no more.
+    pub fn set_draining(&self, is_draining: bool) {
+        self.is_draining.store(is_draining, Ordering::Relaxed);
+    }
+
+    /// Whether new Allocate requests get 508.
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
     /// Seconds since the start, the unit of port maps.
     pub fn second(&self, now: Instant) -> u32 {
         u32::try_from(now.saturating_duration_since(self.started).as_secs()).unwrap_or(u32::MAX)
@@ -91,12 +116,29 @@ impl Shared {
         limits.exempts(source.ip()) || self.buckets.take(Purpose::BindingReplies, key, rate, 1, now)
     }
 
-    /// Whether this is the first time that the limit of this key refuses.
+    /// A limit of the process with this key refuses, which is counted: whether it is for the first
+    /// time.
     pub fn meets_limit(&self, key: &'static str) -> bool {
-        let Some(at) = LIMITS.iter().position(|known| *known == key) else { return false };
-        let bit = 1 << at;
-        self.limits_met.load(Ordering::Relaxed) & bit == 0
-            && self.limits_met.fetch_or(bit, Ordering::Relaxed) & bit == 0
+        if let Some(count) = limit_name::place(key).and_then(|place| self.refused_by.get(place)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        self.meets(LimitName::of_process(key))
+    }
+
+    /// What the host has refused by the limits of the process, by key. What the engines refuse is
+    /// in [`Counters::limit_refusals`](crate::Counters::limit_refusals).
+    pub fn limit_refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.refused_by.iter().map(|count| count.load(Ordering::Relaxed));
+        KEYS.into_iter().zip(counts)
+    }
+
+    /// How full the table of rate buckets is: 65,536 words to look at.
+    pub fn rate_buckets(&self, now: Instant) -> RateBuckets {
+        self.buckets.census(now)
+    }
+
+    pub(crate) fn meets(&self, limit: LimitName) -> bool {
+        self.limits_met.meets(limit)
     }
 
     pub(crate) fn ports_in(&self, space: PortSpace) -> Option<&PortMap> {
@@ -148,27 +190,6 @@ impl Shared {
         ) && self.buckets.take(Purpose::Challenges, prefix, rate, 1, now)
     }
 }
-
-/// The keys under `[limits]` that can refuse.
-const LIMITS: [&str; 17] = [
-    "allocations",
-    "allocations_per_user",
-    "allocations_per_source",
-    "binding_replies",
-    "challenges",
-    "permissions_per_allocation",
-    "channels_per_allocation",
-    "peers_per_allocation",
-    "new_peers",
-    "bandwidth_per_allocation",
-    "bandwidth_per_user",
-    "bandwidth_per_realm",
-    "bandwidth",
-    "connections_per_source",
-    "unauthenticated_connections",
-    "accepts",
-    "peer_connections_per_allocation",
-];
 
 /// Ports of services that answer any datagram: a reply of ours could start a
 /// loop between two servers.

@@ -10,14 +10,16 @@
 //! A deadline is lazy: a Refresh does not touch it; when it is popped, the
 //! relay is asked for its true expiry and armed again or closed.
 
-use std::net::{IpAddr, SocketAddr};
+mod control;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use foldhash::quality::FixedState;
 use hashbrown::{HashMap, HashTable};
 
-use crate::action::{EndReason, Outbox, Report};
+use crate::action::Outbox;
 use crate::allocation::{
     Allocation, Holder, Owner, PortSpace, Relay, RelayProtocol, Relays, Reservation,
 };
@@ -30,6 +32,7 @@ use crate::notes::note_response;
 use crate::peer_connections::{PeerConnection, PeerConnections, State};
 use crate::port_map::Parity;
 use crate::reject::Reject;
+use crate::report::{EndReason, Report};
 use crate::settings::RelaySettings;
 use crate::shared::Shared;
 
@@ -341,27 +344,6 @@ impl Allocations {
         self.deadlines.arm(id, expires_at, &mut relay.armed);
     }
 
-    /// Applies a changed peer policy to what lives `[P7]`.
-    pub(crate) fn revoke(
-        &mut self,
-        is_permitted: impl Fn(IpAddr) -> bool,
-        is_peer: impl Fn(SocketAddr) -> bool,
-        is_connected: impl Fn(&PeerConnection) -> bool,
-        outbox: &mut Outbox,
-    ) {
-        for allocation in self.allocations.iter_mut() {
-            allocation.permissions.retain(&is_permitted);
-            allocation.channels.retain(&is_peer);
-        }
-        // [P7]
-        for (id, connection) in
-            self.peer_connections.remove_denied(|connection| !is_connected(connection))
-        {
-            let denied = Reject::PeerDenied(connection.peer.ip());
-            self.give_up(id, &connection, &denied, outbox);
-        }
-    }
-
     /// The allocation of a 5-tuple that has not expired.
     pub(crate) fn find(&self, tuple: &FiveTuple, now: Instant) -> Option<AllocationKey> {
         let hash = tuple.hash_by(&self.hash);
@@ -492,7 +474,12 @@ impl Allocations {
         self.counters.allocations_ended.add(1);
         outbox.report(Report::Ended {
             id: allocation.id,
+            peers: allocation.peers().as_slice().into(),
             user: allocation.owner.name,
+            realm: allocation.owner.account.realm,
+            tenant: allocation.owner.account.tenant,
+            link: allocation.link,
+            relayed: allocation.relayed,
             reason,
             traffic: allocation.traffic,
             age: now.saturating_duration_since(allocation.born),

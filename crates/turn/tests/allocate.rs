@@ -12,7 +12,8 @@ use turn_codec::attribute::{
 };
 use turn_codec::{AddressFamily, AttributeType, Method};
 use turn_engine::{
-    Bandwidth, DefaultFamily, DropReason, EndReason, OpenError, PerUser, Report, Transport,
+    Bandwidth, DefaultFamily, DropReason, EndReason, OpenError, PerUser, Report, Settings,
+    Transport,
 };
 use turn_testkit::{Answer, CHANNEL, Client, OTHER_PEER, PEER, PEER6, RELAY4, RELAY6, World, secs};
 
@@ -192,7 +193,7 @@ fn t6_family_that_is_not_relayed_is_a_440() {
 fn t6_family_that_is_not_named_is_the_default_one() {
     let granted = |relays: &[IpAddr], default_family, client: &str| {
         let world = world().relays(relays);
-        let world = world.settings(|settings| settings.relay.default_family = default_family);
+        let world = world.realm(|realm| realm.default_family = default_family);
         let answer = world.client_at("ann", client.parse().unwrap()).allocate_request().exchange();
         match answer.relayed().first() {
             Some(SocketAddr::V4(_)) => 4,
@@ -349,9 +350,9 @@ fn t10_lifetime_is_what_is_asked_between_600_and_3600_seconds() {
 
 #[test]
 fn t10_max_lifetime_and_max_allocation_age_bound_it() {
-    let world = world().settings(|settings| {
-        settings.limits.max_lifetime = secs(1_000);
-        settings.limits.max_allocation_age = Some(secs(1_500));
+    let world = world().realm(|realm| {
+        realm.limits.max_lifetime = secs(1_000);
+        realm.limits.max_allocation_age = Some(secs(1_500));
     });
     let ann = world.client("ann");
     let first = ann.allocate_request().with(Lifetime(3_600)).exchange();
@@ -366,14 +367,18 @@ fn t10_max_lifetime_and_max_allocation_age_bound_it() {
 
 #[test]
 fn t11_quota_is_486_capacity_508_and_policy_403() {
-    let limited = |change: fn(&mut turn_engine::Limits)| {
-        let world = world().settings(|settings| change(&mut settings.limits));
+    let limited = |change: fn(&mut Settings)| {
+        let world = world().settings(change);
         let _held = world.client("ann").allocate();
         world.client("ann").allocate_request().code()
     };
-    assert_eq!(limited(|limits| limits.allocations = Some(1)), 486);
-    assert_eq!(limited(|limits| limits.allocations_per_user = PerUser::Count(1)), 486);
-    assert_eq!(limited(|limits| limits.allocations_per_source = Some(1)), 486);
+    assert_eq!(limited(|settings| settings.limits.allocations = Some(1)), 486);
+    assert_eq!(limited(|settings| settings.limits.allocations_per_source = Some(1)), 486);
+    assert_eq!(limited(|settings| settings.realms[0].limits.allocations = Some(1)), 486);
+    let one = |settings: &mut Settings| {
+        settings.realms[0].limits.allocations_per_user = PerUser::Count(1);
+    };
+    assert_eq!(limited(one), 486);
 
     let no_ports = world().ports(50_000..=50_000);
     let _held = no_ports.client("ann").allocate();
@@ -533,6 +538,7 @@ fn t15_refresh_with_lifetime_zero_ends_everything_at_once() {
     let ended = world.reports().into_iter().filter_map(|report| match report {
         Report::Ended { reason, .. } => Some(reason),
         Report::Created { .. }
+        | Report::AuthFailed { .. }
         | Report::Refused { .. }
         | Report::LimitReached { .. }
         | Report::PeerDenied { .. } => None,
@@ -625,8 +631,8 @@ fn refresh_may_shorten_a_lifetime() {
 
 #[test]
 fn bandwidth_of_an_allocation_is_bounded_and_the_excess_dropped() {
-    let world = world().settings(|settings| {
-        settings.limits.bandwidth_per_allocation = Some(Bandwidth { bytes_per_second: 1_000 });
+    let world = world().realm(|realm| {
+        realm.limits.bandwidth_per_allocation = Some(Bandwidth { bytes_per_second: 1_000 });
     });
     let ann = world.client("ann").allocate().bind(CHANNEL, PEER);
     // The burst is 64 KiB.

@@ -21,9 +21,9 @@ fn dual(client: &Client) {
 
 #[test]
 fn c1_numbers_outside_4000_to_4fff_are_a_400() {
-    let world = world().settings(|settings| {
-        settings.limits.channels_per_allocation = None;
-        settings.limits.new_peers = None;
+    let world = world().realm(|realm| {
+        realm.limits.channels_per_allocation = None;
+        realm.limits.new_peers = None;
     });
     let ann = world.client("ann").allocate();
     for number in [0, 1, 0x3fff, 0x5000, 0x7ffe, 0x7fff, 0x8000, 0xffff] {

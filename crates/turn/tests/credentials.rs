@@ -432,7 +432,7 @@ fn a15_every_error_to_who_has_authenticated_is_signed() {
     let world = world()
         .user("bob", "other")
         .ports(50_000..=50_001)
-        .settings(|settings| settings.limits.allocations_per_user = PerUser::Count(1));
+        .realm(|realm| realm.limits.allocations_per_user = PerUser::Count(1));
     let ann = world.client("ann").allocate();
     let lone = world.client("ann");
     let expect = |answer: &Answer, client: &Client, code: u16| {
@@ -675,7 +675,7 @@ fn jump_of_the_wall_clock_moves_no_expiry() {
 
 #[test]
 fn anonymous_realm_serves_everybody_without_credentials() {
-    let world = World::new().settings(|settings| settings.anonymous = true);
+    let world = World::new().realm(|realm| realm.anonymous = true);
     let answer = world.client("").allocate_request().once_unsigned().answer();
     assert_eq!(answer.code(), 200);
     assert!(!answer.is_signed());
@@ -691,9 +691,10 @@ fn reports_name_who_made_an_allocation() {
         .iter()
         .filter_map(|report| match report {
             Report::Created { user, .. } | Report::Ended { user, .. } => Some(&**user),
-            Report::Refused { .. } | Report::LimitReached { .. } | Report::PeerDenied { .. } => {
-                None
-            }
+            Report::AuthFailed { .. }
+            | Report::Refused { .. }
+            | Report::LimitReached { .. }
+            | Report::PeerDenied { .. } => None,
         })
         .collect();
     assert_eq!(users, ["ann", "ann"]);

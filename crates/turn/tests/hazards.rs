@@ -13,7 +13,7 @@ use turn_codec::attribute::{
 };
 use turn_codec::{AddressFamily, AttributeType, Method};
 use turn_credentials::KeyAlgorithm;
-use turn_engine::{AddressRange, DropReason, PeerRule, PerUser, Rate, Report, Settings};
+use turn_engine::{AddressRange, DropReason, PeerRule, PerUser, Rate, RealmId, Report, Settings};
 use turn_testkit::{
     CHANNEL, Client, Draft, OTHER_PEER, PEER, RELAY4, RELAY6, SERVER4, SERVER6, START, Scheme,
     World, secs,
@@ -28,11 +28,11 @@ fn world() -> World {
 
 /// A world in which a client may ask for as many peers as it likes.
 fn open_ended(world: World) -> World {
-    world.settings(|settings| {
-        settings.limits.permissions_per_allocation = None;
-        settings.limits.channels_per_allocation = None;
-        settings.limits.peers_per_allocation = None;
-        settings.limits.new_peers = None;
+    world.realm(|realm| {
+        realm.limits.permissions_per_allocation = None;
+        realm.limits.channels_per_allocation = None;
+        realm.limits.peers_per_allocation = None;
+        realm.limits.new_peers = None;
     })
 }
 
@@ -82,8 +82,8 @@ fn h1_loopback_and_own_listeners_are_unreachable() {
     expect_all_unreachable(open_ended(world()), &[&loopback[..], &own[..]].concat());
     // No `allow` opens them, with or without ports.
     for ports in [None, Some(1..=65_535)] {
-        let world = world().settings(|settings| {
-            settings.peers.allow =
+        let world = world().realm(|realm| {
+            realm.peers.allow =
                 ["0.0.0.0/0", "::/0"].map(|range| net(range, ports.clone())).to_vec();
         });
         expect_all_unreachable(open_ended(world), &loopback);
@@ -92,12 +92,12 @@ fn h1_loopback_and_own_listeners_are_unreachable() {
 
 #[test]
 fn h1_lab_switch_opens_loopback_but_not_the_listeners() {
-    let world = open_ended(world()).settings(|settings| settings.peers.loopback = true);
+    let world = open_ended(world()).realm(|realm| realm.peers.loopback = true);
     let ann = dual(&world);
     let canary = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
     ann.permit(canary).send(canary, b"x").expect_at_peer(canary, b"x");
-    let world = open_ended(world).settings(|settings| {
-        settings.peers.endpoints.push(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 3_478)));
+    let world = open_ended(world).realm(|realm| {
+        realm.peers.endpoints.push(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 3_478)));
     });
     world.reload(|_| ());
     let listener = SocketAddr::from((Ipv4Addr::LOCALHOST, 3_478));
@@ -124,8 +124,8 @@ fn h2_no_spelling_of_an_ipv4_address_is_reachable() {
     addresses.extend(["2a00::5efe:10.0.0.1", "2a00::200:5efe:127.0.0.1"].map(String::from));
     let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
     expect_all_unreachable(open_ended(world()), &addresses);
-    let world = world().settings(|settings| {
-        settings.peers.allow = vec![net("0.0.0.0/0", None), net("::/0", None)];
+    let world = world().realm(|realm| {
+        realm.peers.allow = vec![net("0.0.0.0/0", None), net("::/0", None)];
     });
     expect_all_unreachable(open_ended(world), &addresses);
 }
@@ -234,9 +234,9 @@ fn h3_deny_wins_and_ranges_are_compared_bit_by_bit() {
             ranges.iter().map(|(range, ..)| PeerRule { range: *range, ports: None }).collect()
         };
         let (denied, allowed) = (rules(&deny), rules(&allow));
-        let world = open_ended(world()).settings(|settings| {
-            settings.peers.deny = denied;
-            settings.peers.allow = allowed;
+        let world = open_ended(world()).realm(|realm| {
+            realm.peers.deny = denied;
+            realm.peers.allow = allowed;
         });
         let client = dual(&world);
         for peer in peers {
@@ -268,9 +268,9 @@ fn h4_metadata_services_are_unreachable() {
 #[test]
 fn h5_multicast_and_broadcast_are_unreachable() {
     let broadcast = ip("11.22.33.255");
-    let world = open_ended(world()).settings(|settings| {
-        settings.peers.broadcasts.push(broadcast);
-        settings.peers.allow = vec![net("0.0.0.0/0", None), net("::/0", None)];
+    let world = open_ended(world()).realm(|realm| {
+        realm.peers.broadcasts.push(broadcast);
+        realm.peers.allow = vec![net("0.0.0.0/0", None), net("::/0", None)];
     });
     expect_all_unreachable(
         world,
@@ -314,8 +314,7 @@ fn h6_no_other_port_of_an_own_address_is_reached() {
 fn h6_allowed_port_of_an_own_address_is_reached_at_its_bound_form() {
     let public = ip("203.0.113.7");
     let allow = net("203.0.113.7/32", Some(10_000..=10_010));
-    let world =
-        world().external(RELAY4, public).settings(|settings| settings.peers.allow.push(allow));
+    let world = world().external(RELAY4, public).realm(|realm| realm.peers.allow.push(allow));
     let service = SocketAddr::new(public, 10_000);
     let bound = SocketAddr::new(RELAY4, 10_000);
     let ann = world.client("ann").allocate().permit(service);
@@ -450,7 +449,7 @@ fn h10_challenges_to_an_unproven_source_stop_at_its_buckets() {
     let limits = world
         .reports()
         .into_iter()
-        .filter(|report| matches!(report, Report::LimitReached { key: "challenges" }));
+        .filter(|report| matches!(report, Report::LimitReached { key: "challenges", .. }));
     assert_eq!(limits.count(), 1, "one WARN, not one a packet");
 }
 
@@ -545,7 +544,7 @@ fn world_of_source_cap(most: u32) -> World {
 fn h19_reservations_count_and_ports_come_back() {
     let world = world()
         .ports(50_000..=50_007)
-        .settings(|settings| settings.limits.allocations_per_user = PerUser::Count(6));
+        .realm(|realm| realm.limits.allocations_per_user = PerUser::Count(6));
     let pairs: Vec<_> = (0..3)
         .map(|_| {
             let ann = world.client("ann");
@@ -628,7 +627,7 @@ fn h21_nothing_of_one_message_shows_in_another() {
 
 #[test]
 fn h22_permissions_channels_and_peers_of_an_allocation_are_bounded() {
-    let world = world().settings(|settings| settings.limits.new_peers = None);
+    let world = world().realm(|realm| realm.limits.new_peers = None);
     let ann = world.client("ann").allocate();
     let peer = |last: u8| SocketAddr::from(([11, 22, 44, last], 1_000));
     for last in 0..64 {
@@ -652,7 +651,7 @@ fn h22_permissions_channels_and_peers_of_an_allocation_are_bounded() {
 
 #[test]
 fn h22_port_scan_is_slowed_to_ten_a_second() {
-    let world = world().settings(|settings| settings.limits.peers_per_allocation = None);
+    let world = world().realm(|realm| realm.limits.peers_per_allocation = None);
     let ann = world.client("ann").allocate().permit(PEER);
     let scan = || {
         (1..=1_000)
@@ -660,6 +659,12 @@ fn h22_port_scan_is_slowed_to_ten_a_second() {
             .count()
     };
     assert_eq!(scan(), 64);
+    let (key, realm) = ("new_peers", Some(RealmId(0)));
+    let limit = Report::LimitReached { key, realm, tenant: None };
+    let told = world.reports().into_iter().filter(|report| *report == limit);
+    assert_eq!(told.count(), 1, "one WARN, not one a packet");
+    let counted = world.counters()[0].limit_refusals().find(|(counted, _)| *counted == key);
+    assert_eq!(counted, Some((key, 936)));
     // Those that were reached stay reachable; new ones come slowly.
     for second in 1..=5 {
         world.advance(secs(1));
@@ -818,7 +823,7 @@ fn h27_fresh_timestamps_do_not_evade_the_quota() {
 fn h27_names_without_a_userid_are_one_user() {
     let world = World::new()
         .secret("shared")
-        .settings(|settings| settings.limits.allocations_per_user = PerUser::Count(2));
+        .realm(|realm| realm.limits.allocations_per_user = PerUser::Count(2));
     let allocate = |name: String| world.client(&name).allocate_request().code();
     assert_eq!(allocate((START.0 + 60).to_string()), 200);
     assert_eq!(allocate(format!("{}:", START.0 + 61)), 200);

@@ -17,19 +17,31 @@ use turn_codec::attribute::{
     ReservationToken,
 };
 use turn_codec::{AddressFamily, ChannelNumber, Method};
-use turn_engine::{Now, PerUser, RelayAddress, RelayProtocol, Transport};
+use turn_engine::{
+    AddressRange, Now, PeerRule, PerUser, Realm, RealmId, RelayAddress, RelayProtocol, Tenant,
+    TenantId, TenantLimits, Transport,
+};
 use turn_testkit::{
-    AllocateKind, Answer, Ask, Client, DENIED_PEER, Data, Delivery, Draft, Emitted, Event, Framing,
-    Operation, PeerPick, RELAY4, RELAY6, Reference, START, World, operations, secs,
+    Account, AllocateKind, Answer, Ask, Client, DENIED_PEER, Data, Delivery, Draft, Emitted, Event,
+    Framing, Operation, PeerPick, RELAY4, RELAY6, Reference, START, World, operations, secs,
 };
 
-const PER_USER: usize = 3;
+const PER_USER: u32 = 3;
+/// The second realm relays by IPv4 alone, lets its users reach a private peer and has few units.
+const OTHER_REALM: RealmId = RealmId(1);
+const PER_REALM: u32 = 1;
+/// The default realm has a tenant.
+const TENANT: TenantId = TenantId(0);
+const PER_TENANT: u32 = 3;
+const PER_TENANTS_USER: u32 = 2;
 const PERMISSIONS: usize = 4;
 const CHANNELS: usize = 3;
 const FIRST_PORT: u16 = 50_000;
 /// The credential of one client ends within the run.
 const CREDENTIAL: u64 = 900;
 const GRACE: u64 = 300;
+/// And those of others do not.
+const FOR_EVER: u64 = 1_000_000_000;
 
 /// The server that a run is against.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +78,7 @@ fn random_runs_come_across_every_outcome() {
     let mut runner = TestRunner::deterministic();
     let mut seen = BTreeSet::new();
     let mut across = 0;
-    for _ in 0..200 {
+    for _ in 0..400 {
         let strategy = (shape(), operations(200));
         let (shape, operations) = strategy.new_tree(&mut runner).expect("a run").current();
         let mut run = Run::new(shape);
@@ -75,7 +87,7 @@ fn random_runs_come_across_every_outcome() {
         seen.extend(run.seen);
     }
     let codes = [
-        ("Allocate", &[200, 401, 437, 486, 508][..]),
+        ("Allocate", &[200, 401, 437, 440, 486, 508][..]),
         ("Refresh", &[200, 401, 437, 443]),
         ("CreatePermission", &[200, 401, 403, 437, 443, 508]),
         ("ChannelBind", &[200, 400, 401, 403, 437, 443, 508]),
@@ -98,7 +110,8 @@ struct Run {
     world: World,
     shape: Shape,
     clients: Vec<Client>,
-    accounts: Vec<&'static str>,
+    accounts: Vec<Account>,
+    is_draining: bool,
     tokens: Vec<[u8; 8]>,
     /// What each client asked last, when, and which code it got.
     last: Vec<Option<(Request, Now, u16)>>,
@@ -128,35 +141,72 @@ impl Run {
             .user("ann", "secret")
             .user("bob", "other")
             .secret("shared")
+            .setup(|setup| {
+                let other = setup.add_realm("b.example");
+                assert_eq!(other, OTHER_REALM);
+                setup.add_user_in(other, "ann", "secret", None);
+                setup.realm_of(other).limits.allocations = Some(PER_REALM);
+                setup.realm_of(other).relay_addresses = vec![0];
+                let allowed = AddressRange::new(DENIED_PEER.ip(), DENIED_PEER.ip());
+                let allow = PeerRule { range: allowed.expect("one address"), ports: None };
+                setup.realm_of(other).peers.allow.push(allow);
+                let limits = TenantLimits {
+                    allocations: Some(PER_TENANT),
+                    allocations_per_user: Some(PerUser::Count(PER_TENANTS_USER)),
+                    ..TenantLimits::default()
+                };
+                let tenant = Tenant { name: "app".into(), limits };
+                assert_eq!(setup.add_tenant(RealmId(0), "of the app", tenant), TENANT);
+            })
             .settings(|settings| {
                 settings.relay.addresses = vec![relay(RELAY4), relay(RELAY6)];
                 settings.nonce_lifetime = secs(60);
+                for Realm { limits, .. } in &mut settings.realms {
+                    limits.allocations_per_user = PerUser::Count(PER_USER);
+                    limits.permissions_per_allocation = Some(4);
+                    limits.channels_per_allocation = Some(3);
+                    limits.peers_per_allocation = None;
+                    limits.new_peers = None;
+                }
                 let limits = &mut settings.limits;
-                limits.allocations_per_user = PerUser::Count(3);
-                limits.permissions_per_allocation = Some(4);
-                limits.channels_per_allocation = Some(3);
-                limits.peers_per_allocation = None;
-                limits.new_peers = None;
                 limits.challenges = None;
                 limits.allocations_per_source = None;
                 // Nor does the throttle on guessing hide what a request would have got.
                 let everywhere = IpAddr::from([192, 0, 2, 0])..=IpAddr::from([192, 0, 2, 255]);
                 let (first, last) = everywhere.into_inner();
-                limits.exempt_sources.extend(turn_engine::AddressRange::new(first, last));
+                limits.exempt_sources.extend(AddressRange::new(first, last));
             });
         let limited = format!("{}:cid", START.0 + CREDENTIAL);
-        let names = ["ann", "ann", "bob", "bob", &limited];
-        let transports =
-            [Transport::Udp, Transport::Tcp, Transport::Udp, Transport::Tls, Transport::Dtls];
-        let clients =
-            names.iter().zip(transports).zip(0_u8..).map(|((name, transport), number)| {
-                world.client_on(number % shape.shards, name).over(transport)
+        let [dan, eve] = ["dan", "eve"].map(|user| format!("{}:{user}", START.0 + FOR_EVER));
+        let here = |name, user| (name, RealmId(0), None, user);
+        let there = ("ann", OTHER_REALM, None, "ann");
+
+        let who = [
+            (here("ann", "ann"), Transport::Udp),
+            (here("ann", "ann"), Transport::Tcp),
+            (here("bob", "bob"), Transport::Tls),
+            (here(&limited, "limited cid"), Transport::Dtls),
+            (there, Transport::Udp),
+            ((&*dan, RealmId(0), Some(TENANT), "limited dan"), Transport::Udp),
+            ((&*eve, RealmId(0), Some(TENANT), "limited eve"), Transport::Udp),
+        ];
+        let mut clients = Vec::new();
+        let mut accounts = Vec::new();
+        for (((name, realm, tenant, user), transport), number) in who.into_iter().zip(0_u8..) {
+            let client = world.client_on(number % shape.shards, name).over(transport);
+            let client = client.in_realm(realm);
+            clients.push(match tenant {
+                Some(tenant) => client.of_tenant(tenant),
+                None => client,
             });
+            accounts.push(Account { realm, tenant, user: user.into() });
+        }
         Self {
-            clients: clients.collect(),
-            accounts: vec!["ann", "ann", "bob", "bob", "limited cid"],
+            last: vec![None; clients.len()],
+            clients,
+            accounts,
             tokens: vec![[0; 8]],
-            last: vec![None; names.len()],
+            is_draining: false,
             seen: BTreeSet::new(),
             world,
             shape,
@@ -224,6 +274,10 @@ impl Run {
             Operation::Advance { seconds } => {
                 self.world.advance_without_sweep(secs(seconds.into()));
             }
+            Operation::Drain { is_on } => {
+                self.is_draining = is_on;
+                self.world.drain(is_on);
+            }
             Operation::Jump { seconds } => self.world.jump_wall_clock(seconds.into()),
         }
     }
@@ -241,7 +295,7 @@ impl Run {
     fn ask(&mut self, client: u8, request: Request) {
         let at = self.index(client);
         let expected = self.expected(at, &request);
-        let before = self.lacking(&request);
+        let before = self.lacking(at, &request);
         let answer = self.draft(at, &request).exchange();
         assert_eq!(answer.code(), expected, "{request:?} of client {at}");
         self.seen.insert(format!("{:?} {expected}", answer.message().method()));
@@ -286,22 +340,27 @@ impl Run {
         let tuple = self.clients[at].tuple();
         let is_live = self.reference(|book, now| book.is_live(&tuple, now));
         let is_over = self.world.now().unix.0 > START.0 + CREDENTIAL + GRACE;
-        if self.accounts[at] == "limited cid" && is_over && !is_live {
+        if self.accounts[at].user == "limited cid" && is_over && !is_live {
             return 401;
         }
         match request {
             Request::Allocate { .. } if is_live => 437,
+            Request::Allocate { .. } if self.is_draining => 508,
             Request::Allocate { kind: AllocateKind::Token(_), token, .. } => {
-                let account = self.accounts[at];
+                let account = &self.accounts[at];
                 let reserved = self.reference(|book, now| book.reserved(*token, account, now));
                 if reserved.is_some() { 200 } else { 508 }
             }
+            Request::Allocate { kind: AllocateKind::Ipv6, .. }
+                if self.accounts[at].realm == OTHER_REALM =>
+            {
+                440
+            }
             Request::Allocate { kind, .. } => {
                 let needed = if *kind == AllocateKind::EvenPair { 2 } else { 1 };
-                let used = self.reference(|book, now| book.units_of(self.accounts[at], now));
-                if used + needed > PER_USER {
+                if self.exceeds_a_quota(at, needed) {
                     486
-                } else if self.lacking(request).len() == families(*kind).len() {
+                } else if self.lacking(at, request).len() == families(*kind).len() {
                     508
                 } else {
                     200
@@ -320,6 +379,19 @@ impl Run {
             }),
             Request::Bind { channel, peer } => self.bind_code(at, *channel, *peer),
         }
+    }
+
+    fn exceeds_a_quota(&self, at: usize, needed: usize) -> bool {
+        let account = &self.accounts[at];
+        let units = |is_meant: &dyn Fn(&Account) -> bool| {
+            self.reference(|book, now| book.units_of(is_meant, now)) + needed
+        };
+        let per_user = if account.tenant.is_some() { PER_TENANTS_USER } else { PER_USER };
+        let in_realm = account.realm == OTHER_REALM;
+        units(&|it| it == account) > per_user as usize
+            || account.tenant.is_some()
+                && units(&|it| it.tenant == account.tenant) > PER_TENANT as usize
+            || in_realm && units(&|it| it.realm == account.realm) > PER_REALM as usize
     }
 
     fn bind_code(&self, at: usize, channel: u16, peer: SocketAddr) -> u16 {
@@ -349,7 +421,7 @@ impl Run {
         peers.iter().find_map(|peer| {
             if !self.has(at, AddressFamily::of(peer)) {
                 Some(443)
-            } else if peer.ip() == DENIED_PEER.ip() {
+            } else if peer.ip() == DENIED_PEER.ip() && self.accounts[at].realm != OTHER_REALM {
                 Some(403)
             } else {
                 None
@@ -363,8 +435,8 @@ impl Run {
         live.into_iter().chain(more).collect::<HashSet<_>>().len()
     }
 
-    /// The families of an Allocate request that have no port for it.
-    fn lacking(&self, request: &Request) -> Vec<AddressFamily> {
+    /// The families of an Allocate request that its realm has no port for.
+    fn lacking(&self, at: usize, request: &Request) -> Vec<AddressFamily> {
         let Request::Allocate { kind, .. } = request else { return Vec::new() };
         let used = self.reference(|book, now| book.addresses(RelayProtocol::Udp, now));
         let last = FIRST_PORT + self.shape.ports - 1;
@@ -382,7 +454,11 @@ impl Run {
                 | AllocateKind::Token(_) => is_free(port),
             })
         };
-        families(*kind).into_iter().filter(lacks).collect()
+        let is_nowhere = |family: &AddressFamily| {
+            *family == AddressFamily::Ipv6 && self.accounts[at].realm == OTHER_REALM
+        };
+        let families = families(*kind).into_iter();
+        families.filter(|family| is_nowhere(family) || lacks(family)).collect()
     }
 
     fn check_success(&self, request: &Request, answer: &Answer, lacking: &[AddressFamily]) {

@@ -85,7 +85,7 @@ fn p3_create_permission_is_refused_with_the_code_of_its_fault() {
 
 #[test]
 fn p3_create_permission_is_all_or_nothing() {
-    let world = world().settings(|settings| settings.limits.permissions_per_allocation = Some(2));
+    let world = world().realm(|realm| realm.limits.permissions_per_allocation = Some(2));
     let third = SocketAddr::from(([11, 22, 33, 66], 1));
     let malformed = |client: &Client| {
         let ask = client.permit_request(&[PEER]);
@@ -157,7 +157,7 @@ fn p5_data_of_any_length_is_relayed_as_it_is() {
 
 #[test]
 fn p6_denied_peer_is_denied_on_every_path() {
-    let world = world().settings(|settings| settings.peers.deny.push(deny(PEER.ip())));
+    let world = world().realm(|realm| realm.peers.deny.push(deny(PEER.ip())));
     let ann = world.client("ann").allocate();
     for peer in [DENIED_PEER, PEER, SERVER4] {
         assert_eq!(ann.permit_request(&[peer]).code(), 403, "{peer}");
@@ -167,7 +167,7 @@ fn p6_denied_peer_is_denied_on_every_path() {
         world.peer(peer).sends(ann.relayed(), b"x").expect_silence();
     }
     let denied = world.reports().into_iter().filter(
-        |report| matches!(report, Report::PeerDenied { peer } if *peer == DENIED_PEER.ip()),
+        |report| matches!(report, Report::PeerDenied { peer, .. } if *peer == DENIED_PEER.ip()),
     );
     assert_eq!(denied.count(), 2);
 }
@@ -177,7 +177,7 @@ fn p6_policy_judges_the_port_of_each_packet_that_is_sent() {
     // The address may have a permission for the sake of some port; the others stay shut.
     let host = SocketAddr::from(([192, 168, 1, 7], 10_000));
     let allow = PeerRule { range: AddressRange::from(host.ip()), ports: Some(10_000..=10_010) };
-    let world = world().settings(|settings| settings.peers.allow.push(allow));
+    let world = world().realm(|realm| realm.peers.allow.push(allow));
     let ann = world.client("ann").allocate().permit(host);
     ann.send(host, b"x").expect_at_peer(host, b"x");
     for port in [22, 9_999, 10_011] {
@@ -196,7 +196,7 @@ fn p7_reload_that_denies_a_range_ends_what_it_covers_at_once() {
         ann.allocate_request().with(AdditionalAddressFamily(turn_codec::AddressFamily::Ipv6));
     assert_eq!(dual.code(), 200);
     let ann = ann.permit(PEER).bind(CHANNEL, other_port(PEER)).bind(CHANNEL + 1, OTHER_PEER);
-    world.reload(|setup| setup.settings.peers.deny.push(deny(PEER.ip())));
+    world.reload(|setup| setup.realm().peers.deny.push(deny(PEER.ip())));
     ann.send(PEER, b"x").expect_silence();
     ann.channel_data(CHANNEL, b"x").expect_dropped(DropReason::NoChannel);
     world.peer(PEER).sends(ann.relayed(), b"x").expect_dropped(DropReason::NoPermission);
@@ -211,10 +211,10 @@ fn p7_reload_that_denies_a_range_ends_what_it_covers_at_once() {
 fn p7_reload_that_withdraws_an_allowed_port_ends_its_channel() {
     let host = SocketAddr::from(([192, 168, 1, 7], 10_000));
     let allow = PeerRule { range: AddressRange::from(host.ip()), ports: Some(10_000..=10_010) };
-    let world = world().settings(|settings| settings.peers.allow.push(allow));
+    let world = world().realm(|realm| realm.peers.allow.push(allow));
     let ann = world.client("ann").allocate().bind(CHANNEL, host);
     ann.channel_data(CHANNEL, b"x").expect_at_peer(host, b"x");
-    world.reload(|setup| setup.settings.peers.allow.clear());
+    world.reload(|setup| setup.realm().peers.allow.clear());
     ann.channel_data(CHANNEL, b"x").expect_dropped(DropReason::NoChannel);
     ann.send(host, b"x").expect_silence();
     world.peer(host).sends(ann.relayed(), b"x").expect_dropped(DropReason::NoPermission);

@@ -74,8 +74,7 @@ fn t4_token_that_is_not_good_is_a_508_on_every_shard() {
 
 #[test]
 fn t13_reservation_that_moves_takes_its_quota_unit_along() {
-    let world =
-        world().settings(|settings| settings.limits.allocations_per_user = PerUser::Count(2));
+    let world = world().realm(|realm| realm.limits.allocations_per_user = PerUser::Count(2));
     let token = reserve(&world.client_on(0, "ann"));
     assert_eq!(world.client_on(1, "ann").allocate_request().code(), 486);
     let second = world.client_on(1, "ann");
@@ -163,8 +162,7 @@ fn t9_no_port_is_given_out_twice_and_none_is_stranded() {
 
 #[test]
 fn h18_quotas_count_over_all_shards() {
-    let world =
-        world().settings(|settings| settings.limits.allocations_per_user = PerUser::Count(4));
+    let world = world().realm(|realm| realm.limits.allocations_per_user = PerUser::Count(4));
     for number in 0..4 {
         world.client_on(number % 2, "ann").allocate();
     }

@@ -7,6 +7,7 @@ pub(crate) enum Call {
     Recvmsg,
     Sendmmsg,
     Sendmsg,
+    Sendto,
 }
 
 #[cfg(not(test))]

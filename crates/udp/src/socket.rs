@@ -75,16 +75,18 @@ impl UdpSocket {
     /// What `getsockname` says, for example that this is no IP socket.
     pub fn from_owned_fd(fd: OwnedFd) -> io::Result<Self> {
         let name = socket2::SockRef::from(&fd).local_addr()?;
-        let Some(local) = name.as_socket() else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
-        Ok(Self {
+        let local = name.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(Self::bound(fd, local))
+    }
+
+    fn bound(fd: OwnedFd, local: SocketAddr) -> Self {
+        Self {
             fd,
             local,
             gso: Cell::new(capabilities().gso),
             dont_fragment: Cell::new(None),
             group: Cell::new(0),
-        })
+        }
     }
 
     /// Gives the descriptor away, still bound.
@@ -179,7 +181,11 @@ fn open(
 
 fn bind(socket: Socket, address: SocketAddr) -> io::Result<UdpSocket> {
     socket.bind(&address.into())?;
-    let socket = UdpSocket::from_owned_fd(socket.into())?;
+    let socket = match address.port() {
+        // Only the kernel knows which port it chose.
+        0 => UdpSocket::from_owned_fd(socket.into())?,
+        _ => UdpSocket::bound(socket.into(), address),
+    };
     // The kernel's default is to set DF and to learn path MTUs; a relay must
     // not set DF unless the client asked for it.
     socket.set_dont_fragment(false)?;

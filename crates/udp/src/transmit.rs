@@ -135,8 +135,8 @@ impl<F: FnMut(&UdpSocket, &Destination, SendError)> Transmitter<'_, F> {
         range: Range<usize>,
     ) -> io::Result<usize> {
         self.flushed.syscalls += 1;
-        if *self.one_by_one {
-            return sealed.sendmsg(socket, range.start).map(|()| 1);
+        if *self.one_by_one || range.len() == 1 {
+            return sealed.send_one(socket, range.start).map(|()| 1);
         }
         let first = range.start;
         let error = match sealed.sendmmsg(socket, range) {
@@ -255,6 +255,30 @@ mod tests {
             world.push([4]);
             assert_eq!(world.flush().datagrams, 1);
             assert!(faults::check(Call::Sendmmsg).is_err());
+        }
+    }
+
+    #[test]
+    fn r10_r11_a_lone_datagram_meets_the_same_errors() {
+        for (errno, tries, is_sent) in [
+            (libc::EAGAIN, 1, false),
+            (libc::ENOBUFS, 1, false),
+            (libc::ECONNREFUSED, 1, true),
+            (libc::EHOSTUNREACH, 1 + PENDING_ERRORS, false),
+            (libc::EPERM, 1, false),
+            (libc::EINTR, 3, true),
+        ] {
+            let mut world = World::new();
+            inject(Call::Sendto, vec![Some(errno); tries]);
+            world.push([7]);
+            let flushed = world.flush();
+            let expected = if is_sent { (1, 0) } else { (0, 1) };
+            assert_eq!((flushed.datagrams, flushed.dropped), expected, "{errno}");
+            let lost = SendError { errno, datagrams: 1 };
+            assert_eq!(world.errors, if is_sent { vec![] } else { vec![lost] });
+            world.push([8]);
+            assert_eq!(world.flush().datagrams, 1);
+            assert_eq!(world.arrived(), if is_sent { vec![7, 8] } else { vec![8] });
         }
     }
 

@@ -2,7 +2,10 @@
 //! other side of benches.
 
 use std::ffi::OsString;
+use std::fs;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -21,6 +24,17 @@ const TRIES: usize = 3;
 pub struct Oracle {
     address: SocketAddr,
     process: Running,
+    /// Where the process that serves tells its id, when it is not the one that was started.
+    pidfile: Option<PathBuf>,
+}
+
+impl Drop for Oracle {
+    fn drop(&mut self) {
+        let Some(pidfile) = &self.pidfile else { return };
+        let Ok(id) = fs::read_to_string(pidfile) else { return };
+        let _ = Command::new("kill").arg(id.trim()).status();
+        let _ = until(Duration::from_secs(5), || !answers_binding(self.address));
+    }
 }
 
 impl Oracle {
@@ -63,6 +77,28 @@ impl Oracle {
         panic!("coturn's server did not start in {TRIES} tries")
     }
 
+    /// Starts one with a configuration file as it is, on the paths and ports that it names: in
+    /// namespaces of the test's own. `address` is where it answers.
+    ///
+    /// # Panics
+    /// When it cannot be started or does not answer.
+    pub fn with_file(file: &Path, address: SocketAddr) -> Self {
+        let directory = TempDir::new().expect("a temporary directory can be made");
+        let mut command = coturn("turnserver");
+        command.arg("-c").arg(file);
+        let mut oracle = Self {
+            address,
+            process: Running::start_in(directory, &mut command),
+            pidfile: pidfile_of_daemon(file),
+        };
+        let forks = oracle.pidfile.is_some();
+        let answers = || !(forks || oracle.process.is_running()) || answers_binding(address);
+        let waited = until(Duration::from_secs(15), answers);
+        let is_up = waited.is_ok() && (forks || oracle.process.is_running());
+        assert!(is_up, "coturn does not answer on {address}: {}", oracle.process.output());
+        oracle
+    }
+
     /// Where it listens, over UDP and TCP.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -89,8 +125,16 @@ impl Oracle {
         command.args(["--pidfile", "turnserver.pid", "--userdb", "turndb"]);
         command.args(options);
         let process = Running::start_in(directory, &mut command);
-        Self { address: SocketAddr::new(address, port), process }
+        Self { address: SocketAddr::new(address, port), process, pidfile: None }
     }
+}
+
+/// The `pidfile` of a file that says `daemon`.
+fn pidfile_of_daemon(file: &Path) -> Option<PathBuf> {
+    let text = fs::read_to_string(file).ok()?;
+    let forks = text.lines().any(|line| line == "daemon");
+    let path = text.lines().find_map(|line| line.strip_prefix("pidfile="));
+    path.filter(|_| forks).map(|path| PathBuf::from(path.trim_matches('"')))
 }
 
 /// Whether a Binding request gets an answer.

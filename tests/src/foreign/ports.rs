@@ -3,7 +3,9 @@
 //! They come from below the kernel's ephemeral range and from below the relay range, so that no
 //! socket of another test takes one between the choice and the bind.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const FIRST: u32 = 10_000;
@@ -39,6 +41,24 @@ pub fn free_ports(address: IpAddr, count: u16) -> u16 {
         }
     }
     panic!("no {count} free ports in a row on {address}")
+}
+
+/// What listens in this network namespace, as `udp 203.0.113.7:3478`; a group of sockets on one address
+/// is one entry.
+///
+/// # Panics
+/// When there is no `ss`.
+pub fn listening() -> BTreeSet<String> {
+    let output = Command::new("ss").args(["-lntuH"]).output();
+    let output = output.unwrap_or_else(|error| panic!("ss: {error}; run: cargo xtask tools"));
+    let output = String::from_utf8_lossy(&output.stdout);
+    let lines = output.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    lines
+        .filter_map(|words| match *words {
+            [protocol, _, _, _, local, ..] => Some(format!("{protocol} {local}")),
+            _ => None,
+        })
+        .collect()
 }
 
 fn is_free(address: IpAddr, port: u16) -> bool {

@@ -72,6 +72,11 @@ impl Running {
         self.child.stdin.as_mut().expect("it was started with an input")
     }
 
+    /// Closes its input.
+    pub(crate) fn end_input(&mut self) {
+        self.child.stdin = None;
+    }
+
     /// Waits for its end, at most this long, and stops it then.
     pub fn finish(mut self, limit: Duration) -> Finished {
         let ended = self.wait(limit);

@@ -1,5 +1,5 @@
 //! The tiny HTTP server between two pages of a call: it serves the page, hands messages from one
-//! to the other by long poll, and takes their results.
+//! to the other by long poll, and takes their results. A page on its own finds itself here too.
 //!
 //! One request a connection, a thread each; what a page asks for is a handful of requests a second
 //! at most.
@@ -19,6 +19,7 @@ const MAX_BODY: u64 = 1 << 20;
 
 const PAGE: &str = include_str!("call.html");
 const SCRIPT: &str = include_str!("call.js");
+const SNOOP: &str = include_str!("snoop.html");
 
 /// A server for one call.
 #[derive(Debug)]
@@ -111,6 +112,7 @@ impl Shared {
         let json = "application/json";
         match (method, path) {
             ("GET", "/") => Some(("text/html; charset=utf-8", PAGE.to_owned())),
+            ("GET", "/snoop") => Some(("text/html; charset=utf-8", SNOOP.to_owned())),
             ("GET", "/call.js") => Some(("text/javascript; charset=utf-8", SCRIPT.to_owned())),
             ("GET", "/configuration") => Some((json, self.configuration.clone())),
             ("GET", "/messages") => {

@@ -87,6 +87,17 @@ impl Echo {
         Some((buffer, from))
     }
 
+    /// Whether nothing has come that has not been received.
+    ///
+    /// # Panics
+    /// When the socket fails.
+    pub fn is_idle(&self) -> bool {
+        self.socket.set_nonblocking(true).expect("a socket can be made non-blocking");
+        let received = self.socket.recv(&mut [0; 64]);
+        self.socket.set_nonblocking(false).expect("a socket can be made blocking");
+        received.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
     /// Waits for a datagram and sends it back to where it came from.
     ///
     /// # Panics

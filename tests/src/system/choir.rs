@@ -111,6 +111,21 @@ impl Choir {
         all
     }
 
+    /// One of them leaves: it gives up its allocation.
+    ///
+    /// # Panics
+    /// When nobody is left, or the server does not answer.
+    pub fn leave(&mut self) {
+        let mut client = self.clients.pop().expect("somebody is left");
+        let left = client.refresh(Duration::ZERO);
+        left.unwrap_or_else(|error| panic!("an allocation cannot be given up: {error}"));
+    }
+
+    /// How many there are.
+    pub fn size(&self) -> usize {
+        self.clients.len()
+    }
+
     /// The peer.
     pub fn peer(&self) -> SocketAddr {
         self.peer.address()

@@ -1,6 +1,7 @@
 //! Our server as its users run it: the binary, with a file or without.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
@@ -63,6 +64,16 @@ impl Daemon {
         Command::new(built_binary("turnserver"))
     }
 
+    /// Runs the binary for another command of its, as `drain`, until that ends.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn run<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Finished {
+        let finished = Running::start(Self::command().args(arguments)).finish(START);
+        assert!(!finished.timed_out, "it does not end: {}", finished.output);
+        finished
+    }
+
     /// Runs it with a configuration file until it ends by itself.
     ///
     /// # Panics
@@ -111,6 +122,11 @@ impl Daemon {
         address.parse().unwrap_or_else(|error| panic!("{address}: {error}"))
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// What it has written so far.
     pub fn output(&self) -> String {
         self.process.output()
@@ -142,6 +158,16 @@ impl Daemon {
     pub fn open_descriptors(&self) -> u64 {
         let directory = fs::read_dir(format!("/proc/{}/fd", self.process.id()));
         directory.expect("the kernel tells of a process").count() as u64
+    }
+
+    /// The names of its threads.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn threads(&self) -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id()));
+        let tasks = tasks.expect("the kernel tells of a process").filter_map(Result::ok);
+        tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok()).collect()
     }
 
     /// How long it has been on a processor, over all threads; known to 10 ms.
@@ -185,14 +211,28 @@ impl Daemon {
     ///
     /// # Panics
     /// When it does not end.
-    pub fn stop(mut self, signal: &str) -> Stopped {
-        let start = Instant::now();
+    pub fn stop(self, signal: &str) -> Stopped {
         self.process.signal(signal);
-        let status = self.process.wait(END);
+        self.wait(END)
+    }
+
+    /// Waits for an end that it comes to by itself.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    #[track_caller]
+    pub fn wait(mut self, limit: Duration) -> Stopped {
+        let start = Instant::now();
+        let status = self.process.wait(limit);
         let took = start.elapsed();
         let output = self.process.output();
-        let status = status.unwrap_or_else(|| panic!("it does not end at SIG{signal}: {output}"));
+        let status = status.unwrap_or_else(|| panic!("it does not end: {output}"));
         Stopped { exit: status.code(), took, counters: counters(&output), output }
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.process.is_running()
     }
 
     /// The first number of a line of `/proc`.

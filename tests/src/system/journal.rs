@@ -27,7 +27,10 @@ impl Observer for Journal {
                 self.entries().created.insert(link.tuple.client, id);
             }
             Report::Ended { id, reason, .. } => self.entries().ended.push((id, reason)),
-            Report::Refused { .. } | Report::LimitReached { .. } | Report::PeerDenied { .. } => {}
+            Report::AuthFailed { .. }
+            | Report::Refused { .. }
+            | Report::LimitReached { .. }
+            | Report::PeerDenied { .. } => {}
         }
     }
 }

@@ -92,7 +92,7 @@ impl Scripted {
 
 impl Drop for Scripted {
     fn drop(&mut self) {
-        let stopped = self.server.take().map_or(Ok(()), Server::stop);
+        let stopped = self.server.take().map_or(Ok(()), |server| server.stop());
         // A second panic would hide the first.
         if !std::thread::panicking() {
             stopped.expect("every shard ends well");

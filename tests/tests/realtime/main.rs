@@ -4,4 +4,5 @@
 mod browser;
 mod certificates;
 mod client;
+mod drain;
 mod h15_floods;

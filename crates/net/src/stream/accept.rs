@@ -14,6 +14,9 @@ use crate::stream::context::{Entrance, StreamContext};
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a rate is waited for before it is asked for again.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
 /// How long to stay away from a listener that cannot accept.
 #[derive(Debug)]
 pub(crate) struct Pause(Duration);
@@ -59,7 +62,8 @@ impl StreamContext {
             let rate = self.core.borrow().host.engine.settings().limits.accepts;
             let Err(wait) = self.admission.take_accept(rate, clock::now().mono) else { return };
             self.core.borrow().host.meet_limit("accepts");
-            sleep(wait).await;
+            // A reload may have brought another rate meanwhile.
+            sleep(wait.min(LONGEST_WAIT)).await;
         }
     }
 

@@ -28,6 +28,9 @@ pub(crate) struct Admission {
 #[derive(Debug, Default)]
 struct Bucket(AtomicU64);
 
+/// How long a shard may go by a clock that it has read before, in nanoseconds.
+const LAG: u64 = 1_000_000_000;
+
 /// A connection's place among those of its source; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
@@ -68,15 +71,12 @@ impl Admission {
     /// A place for a connection from `source`, or `None` when it has all that
     /// `connections_per_source` gives it.
     pub(crate) fn admit(self: &Arc<Self>, limits: &Limits, source: IpAddr) -> Option<Permit> {
-        // [H15]
-        let Some(limit) = limits.connections_per_source else { return Some(self.unbound()) };
-        if limits.exempts(source) {
-            return Some(self.unbound());
-        }
+        // [H15] Counted even where nothing limits it, since a reload may bring a limit.
+        let limit = limits.connections_per_source.filter(|_| !limits.exempts(source));
         let key = SourcePrefix::of(source);
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let open = sources.entry(key).or_insert(0);
-        if *open >= limit {
+        if limit.is_some_and(|limit| *open >= limit) {
             if *open == 0 {
                 sources.remove(&key);
             }
@@ -117,8 +117,12 @@ impl Bucket {
     fn next(&self, rate: Rate, now: u64) -> Result<(u64, u64), Duration> {
         let span = nanos(rate.interval.saturating_mul(rate.burst.max(1)));
         let seen = self.0.load(Ordering::Relaxed);
-        let next = seen.max(now).saturating_add(nanos(rate.interval));
-        let over = next.saturating_sub(now.saturating_add(span));
+        // Further ahead than this rate can be, and than two shards' clocks can be apart: it was
+        // another rate until a reload, and this one begins with its burst.
+        let empty = now.saturating_add(span);
+        let full_at = if seen > empty.saturating_add(LAG) { now } else { seen.max(now) };
+        let next = full_at.saturating_add(nanos(rate.interval));
+        let over = next.saturating_sub(empty);
         if over > 0 { Err(Duration::from_nanos(over)) } else { Ok((seen, next)) }
     }
 }
@@ -196,5 +200,29 @@ mod tests {
         assert!(admission.take_accept(rate, start + wait).is_ok());
         assert_eq!(taken(start + Duration::from_secs(60)), 50);
         assert!(admission.take_accept(None, start).is_ok());
+    }
+
+    #[test]
+    fn h15_limit_that_a_reload_brings_counts_who_is_there_already() {
+        let admission = Arc::new(Admission::new(Instant::now()));
+        let source: IpAddr = "192.0.2.1".parse().unwrap();
+        let off = Limits { connections_per_source: None, ..Limits::default() };
+        let kept: Vec<_> = (0..3).map(|_| admission.admit(&off, source).unwrap()).collect();
+        let two = Limits { connections_per_source: Some(2), ..Limits::default() };
+        assert!(admission.admit(&two, source).is_none());
+        drop(kept);
+        assert!(admission.admit(&two, source).is_some());
+    }
+
+    #[test]
+    fn faster_rate_of_a_reload_does_not_wait_for_the_slower_one() {
+        let start = Instant::now();
+        let admission = Admission::new(start);
+        let slow = Some(Rate::new(1, Duration::from_secs(60), 10));
+        while admission.take_accept(slow, start).is_ok() {}
+        let fast = Some(Rate::per_second(100, 10));
+        let taken = (0..500).filter(|_| admission.take_accept(fast, start).is_ok()).count();
+        assert_eq!(taken, 10);
+        assert!(admission.take_accept(fast, start + Duration::from_millis(10)).is_ok());
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::task::{spawn_local, yield_now};
-use turn_engine::{AddressRange, FiveTuple, Limits, Now, Report, Transport};
+use turn_engine::{AddressRange, FiveTuple, Limits, Now, RealmId, Report, Transport};
 
 use crate::clock;
 use crate::core::Core;
@@ -30,7 +30,8 @@ pub(crate) struct StreamContext {
     /// Never borrowed across an await.
     pub(crate) scratch: RefCell<Box<[u8]>>,
     pub(crate) admission: Arc<Admission>,
-    pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// For connections that begin; a reload may bring another.
+    tls: RefCell<Option<Arc<ServerConfig>>>,
     pub(crate) handshakes: HandshakeTurns,
     /// Shards of the process, which share `unauthenticated_connections`.
     pub(crate) shards: u32,
@@ -42,6 +43,9 @@ pub(crate) struct Entrance {
     pub(crate) spoken: Spoken,
     /// Who must send a PROXY header; empty: nobody does, and any may connect.
     pub(crate) upstreams: Vec<AddressRange>,
+    /// Whose clients come here; `None`: TLS clients say so by the name they ask for, and
+    /// all others are the default realm's.
+    pub(crate) realm: Option<RealmId>,
 }
 
 impl StreamContext {
@@ -52,7 +56,7 @@ impl StreamContext {
         shards: u32,
     ) -> Rc<Self> {
         let scratch = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
-        let handshakes = HandshakeTurns::new();
+        let (tls, handshakes) = (RefCell::new(tls), HandshakeTurns::new());
         Rc::new(Self { core: Rc::clone(core), scratch, admission, tls, handshakes, shards })
     }
 
@@ -75,7 +79,9 @@ impl StreamContext {
         let lane = permit.and_then(|permit| {
             let server = stream.local_addr().ok()?;
             let tuple = FiveTuple { transport: Transport::Tcp, client, server };
-            Some((self.room_for_stranger(host, tuple, now)?, permit))
+            // [A20] Before a client has named a realm it is in the listener's, or in the default one.
+            let realm = entrance.realm.unwrap_or_default();
+            Some((self.room_for_stranger(host, tuple, realm, now)?, permit))
         });
         let Some((lane, permit)) = lane else {
             host.counters.connections_refused.add(1);
@@ -92,6 +98,7 @@ impl StreamContext {
             permit,
             spoken: entrance.spoken,
             is_proxied,
+            has_realm: entrance.realm.is_some(),
         };
         spawn_local(opening.run());
     }
@@ -101,6 +108,15 @@ impl StreamContext {
     pub(crate) async fn yield_busy(&self) {
         self.core.borrow_mut().host.has_busy_streams = true;
         yield_now().await;
+    }
+
+    /// The server's side of connections that begin from now on.
+    pub(crate) fn set_tls(&self, config: Arc<ServerConfig>) {
+        self.tls.replace(Some(config));
+    }
+
+    pub(crate) fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.tls.borrow().clone()
     }
 
     /// Runs a connection that has arrived from another shard.
@@ -123,6 +139,7 @@ impl StreamContext {
         &self,
         host: &mut Host,
         tuple: FiveTuple,
+        realm: RealmId,
         now: Now,
     ) -> Option<Rc<Lane>> {
         // [H15]
@@ -135,7 +152,7 @@ impl StreamContext {
                 }
             }
         }
-        host.streams.insert(tuple, now.mono)
+        host.streams.insert(tuple, realm, now.mono)
     }
 
     /// How many clients of each kind, on streams and with DTLS, a shard keeps that
@@ -186,7 +203,8 @@ impl Host {
     /// A limit of ours has refused something: whoever logs hears of it once.
     pub(crate) fn meet_limit(&self, key: &'static str) {
         if self.shared.meets_limit(key) {
-            self.observer.report(self.shard, Report::LimitReached { key });
+            let report = Report::LimitReached { key, realm: None, tenant: None };
+            self.observer.report(self.shard, report);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 
 use stun_responder::{MAX_REPLY_LEN, is_binding};
 use turn_codec::{Frame, next_frame_in};
-use turn_engine::{ConnectionId, Link, Now, Outcome, Relayed, Route, ShardId};
+use turn_engine::{ConnectionId, Now, Outcome, Relayed, Route, ShardId};
 
 use crate::host::{Host, Way, resolve};
 use crate::stream::lane::{Lane, Order};
@@ -131,16 +131,15 @@ impl Host {
 
     fn serve_frame(&mut self, lane: &Lane, frame: &[u8], now: Now) {
         self.counters.stream_frames.add(1);
-        let tuple = lane.tuple();
         if is_binding(frame) {
             let mut room = [0; MAX_REPLY_LEN];
             // No bucket: the address is proven, and who does not read is read no further.
-            if let Some(reply) = self.binding_reply(frame, tuple.client, &mut room) {
+            if let Some(reply) = self.binding_reply(frame, lane.tuple().client, &mut room) {
                 lane.push_control(reply);
             }
             return;
         }
-        match self.engine.from_client(now, Link { id: lane.id(), tuple }, frame) {
+        match self.engine.from_client(now, lane.link(), frame) {
             Outcome::Relay(relayed) => self.relay_copy(relayed, frame),
             Outcome::Handled => {
                 self.drain_actions(now);

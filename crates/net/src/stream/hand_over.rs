@@ -7,7 +7,7 @@
 use std::net;
 use std::rc::Rc;
 
-use turn_engine::{FiveTuple, ShardId};
+use turn_engine::{FiveTuple, Link, RealmId, ShardId};
 
 use crate::clock;
 use crate::mailbox::Message;
@@ -24,6 +24,7 @@ pub(crate) struct Travelling {
     /// Everything above the socket.
     wire: Wire,
     tuple: FiveTuple,
+    realm: RealmId,
     permit: Permit,
     unread: Vec<u8>,
     queue: SendQueue,
@@ -33,9 +34,9 @@ impl Connection {
     /// Leaves for `shard`. Where that takes nothing, the connection ends.
     pub(crate) fn hand_over(self, shard: ShardId) {
         let Self { context, lane, mut wire, permit, unread, .. } = self;
-        let (tuple, queue) = (lane.tuple(), lane.take_queue());
+        let (Link { tuple, realm, .. }, queue) = (lane.link(), lane.take_queue());
         let has_left = wire.socket_mut().leave().is_ok_and(|socket| {
-            let travelling = Travelling { socket, wire, tuple, permit, unread, queue };
+            let travelling = Travelling { socket, wire, tuple, realm, permit, unread, queue };
             let message = Message::TakeStream(Box::new(travelling));
             let core = context.core.borrow();
             let address = core.host.neighbours.get(usize::from(shard.0));
@@ -53,9 +54,9 @@ impl Connection {
 impl Travelling {
     /// Goes on here as if the bytes had just been read.
     pub(crate) fn arrive(self, context: &Rc<StreamContext>) {
-        let Self { socket, mut wire, tuple, permit, unread, queue } = self;
+        let Self { socket, mut wire, tuple, realm, permit, unread, queue } = self;
         let mut core = context.core.borrow_mut();
-        let room = context.room_for_stranger(&mut core.host, tuple, clock::now());
+        let room = context.room_for_stranger(&mut core.host, tuple, realm, clock::now());
         let Some(lane) = room else {
             core.host.counters.connections_closed.add(1);
             return;

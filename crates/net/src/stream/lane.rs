@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::task::{Context, Waker};
 use std::time::Instant;
 
-use turn_engine::{ConnectionId, FiveTuple, LinkId, ShardId};
+use turn_engine::{ConnectionId, FiveTuple, Link, LinkId, RealmId, ShardId};
 
 use crate::stream::send_queue::SendQueue;
 
@@ -23,6 +23,8 @@ pub(crate) struct Lane {
     id: LinkId,
     /// Its transport and its ends are the socket's until the first bytes say more.
     tuple: Cell<FiveTuple>,
+    /// The listener's, until TLS has said more.
+    realm: Cell<RealmId>,
     waker: RefCell<Option<Waker>>,
     queue: RefCell<SendQueue>,
     order: Cell<Option<Order>>,
@@ -60,10 +62,11 @@ pub(crate) enum Standing {
 }
 
 impl Lane {
-    pub(crate) fn new(id: LinkId, tuple: FiveTuple, now: Instant) -> Self {
+    pub(crate) fn new(id: LinkId, tuple: FiveTuple, realm: RealmId, now: Instant) -> Self {
         Self {
             id,
             tuple: Cell::new(tuple),
+            realm: Cell::new(realm),
             waker: RefCell::default(),
             queue: RefCell::default(),
             order: Cell::new(None),
@@ -76,6 +79,11 @@ impl Lane {
     /// The first bytes have said what the client speaks and who it is.
     pub(crate) fn set_tuple(&self, tuple: FiveTuple) {
         self.tuple.set(tuple);
+    }
+
+    /// The client has named a realm, before its first message.
+    pub(crate) fn set_realm(&self, realm: RealmId) {
+        self.realm.set(realm);
     }
 
     /// Queues a reply.
@@ -154,6 +162,11 @@ impl Lane {
 
     pub(crate) fn tuple(&self) -> FiveTuple {
         self.tuple.get()
+    }
+
+    /// What the engine knows of it.
+    pub(crate) fn link(&self) -> Link {
+        Link { id: self.id, tuple: self.tuple.get(), realm: self.realm.get() }
     }
 
     pub(crate) fn has_output(&self) -> bool {

@@ -6,11 +6,14 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::ReadBuf;
+use tokio_rustls::server::TlsStream;
 use turn_engine::{FiveTuple, Transport};
 
 use crate::clock;
+use crate::host::Host;
 use crate::proxy_header::{Addresses, ProxyHeader};
 use crate::stream::admission::Permit;
 use crate::stream::connection::Connection;
@@ -34,6 +37,17 @@ pub(crate) struct Opening {
     pub(crate) permit: Permit,
     pub(crate) spoken: Spoken,
     pub(crate) is_proxied: bool,
+    /// The listener has a realm: no name that a client asks for changes it.
+    pub(crate) has_realm: bool,
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, Copy)]
+enum NotOpened {
+    /// It ended, or was told to, or could not agree on TLS.
+    Ended,
+    /// Its upstream says nothing that we understand, or its client has its connections.
+    Refused,
 }
 
 /// The longest PROXY header that is read `[H31]`.
@@ -48,12 +62,14 @@ impl Opening {
         let (context, lane) = (Rc::clone(&self.context), Rc::clone(&self.lane));
         // What opening takes is given back before the connection is served.
         match Box::pin(self.open()).await {
-            Some(connection) => connection.run().await,
-            None => context.ended(&lane),
+            Ok(connection) => connection.run().await,
+            Err(NotOpened::Ended) => context.ended(&lane),
+            // Counted before its end could be seen.
+            Err(NotOpened::Refused) => context.forget(&lane),
         }
     }
 
-    async fn open(mut self) -> Option<Connection> {
+    async fn open(mut self) -> Result<Connection, NotOpened> {
         if self.is_proxied {
             self.permit = self.proxy_header().await?;
         }
@@ -61,7 +77,8 @@ impl Opening {
             Spoken { plain: true, secured: true } => {
                 let Self { lane, socket, .. } = &self;
                 let first = until_closed(lane, |context| socket.poll_first_byte(context)).await;
-                first?.ok()?? == TLS_HANDSHAKE
+                let first = first.and_then(Result::ok).flatten();
+                first.ok_or(NotOpened::Ended)? == TLS_HANDSHAKE
             }
             Spoken { secured, .. } => secured,
         };
@@ -72,45 +89,48 @@ impl Opening {
             core.host.end_predecessors(clock::now(), &self.lane);
             core.flush();
         }
-        let Self { context, lane, socket, permit, .. } = self;
+        let Self { context, lane, socket, permit, has_realm, .. } = self;
         let wire = if is_secured {
-            handshake(&context, &lane, socket).await?
+            let stream = handshake(&context, &lane, socket).await.ok_or(NotOpened::Ended)?;
+            if !has_realm {
+                context.enter_realm(&lane, stream.get_ref().1.server_name());
+            }
+            Wire::Tls(stream)
         } else {
             Wire::Plain(socket)
         };
-        Some(Connection::new(context, lane, wire, permit))
+        Ok(Connection::new(context, lane, wire, permit))
     }
 
     /// Reads the header and takes its client for ours.
-    async fn proxy_header(&mut self) -> Option<Permit> {
+    async fn proxy_header(&mut self) -> Result<Permit, NotOpened> {
         let Self { lane, socket, .. } = self;
         let mut header = Vec::new();
         let read = |context: &mut Context<'_>| poll_proxy_header(socket, &mut header, context);
-        let addresses = until_closed(lane, read).await?;
-        let mut core = self.context.core.borrow_mut();
-        let Ok(addresses) = addresses else {
-            core.host.counters.connections_refused.add(1);
-            return None;
-        };
+        let addresses = until_closed(lane, read).await.ok_or(NotOpened::Ended)?;
+        let addresses = addresses.map_err(|_| self.context.refuse())?;
         if let Some(Addresses { client, server }) = addresses {
             self.lane.set_tuple(FiveTuple { client, server, ..self.lane.tuple() });
         }
         self.lane.set_standing(Standing::Silent);
-        let permit = self.context.permit_for(&mut core.host, self.lane.tuple().client);
-        if permit.is_none() {
-            core.host.counters.connections_refused.add(1);
-        }
-        permit
+        let client = self.lane.tuple().client;
+        let permit = self.context.permit_for(&mut self.context.core.borrow_mut().host, client);
+        permit.ok_or_else(|| self.context.refuse())
     }
 }
 
 /// The server's side of a TLS handshake.
-async fn handshake(context: &StreamContext, lane: &Lane, socket: Socket) -> Option<Wire> {
-    let config = context.tls.as_ref()?;
+async fn handshake(
+    context: &StreamContext,
+    lane: &Lane,
+    socket: Socket,
+) -> Option<Box<TlsStream<Socket>>> {
+    let config = context.tls()?;
     lane.set_standing(Standing::Handshaking);
+    let began = clock::now().mono;
     let done = {
         // A handshake is large; it has gone before the connection is served.
-        let mut accept = Box::pin(accept_tls(config, socket));
+        let mut accept = Box::pin(accept_tls(&config, socket));
         let mut turn = None;
         until_closed(lane, |task| {
             let waiting = turn.get_or_insert_with(|| Box::pin(context.handshakes.next()));
@@ -128,10 +148,37 @@ async fn handshake(context: &StreamContext, lane: &Lane, socket: Socket) -> Opti
         return None;
     };
     core.host.counters.tls_handshakes.add(1);
+    let now = clock::now().mono;
+    core.host.note_handshake(Transport::Tls, now.saturating_duration_since(began));
     lane.set_standing(Standing::Silent);
-    lane.touch(clock::now().mono);
+    lane.touch(now);
     stream.get_mut().0.limit_reading(None);
-    Some(Wire::Tls(Box::new(stream)))
+    Some(Box::new(stream))
+}
+
+impl StreamContext {
+    /// A connection is not let in after all.
+    fn refuse(&self) -> NotOpened {
+        self.core.borrow().host.counters.connections_refused.add(1);
+        NotOpened::Refused
+    }
+
+    /// A client that asks for a name of a realm is in it (RFC 6066 section 3).
+    fn enter_realm(&self, lane: &Lane, server_name: Option<&str>) {
+        // [A20] By what the handshake has proven to come from the client, and before any message.
+        let core = self.core.borrow();
+        let settings = core.host.engine.settings();
+        if let Some(realm) = server_name.and_then(|name| settings.realm_of_name(name)) {
+            lane.set_realm(realm);
+        }
+    }
+}
+
+impl Host {
+    /// A handshake is complete: whoever measures hears of it.
+    pub(crate) fn note_handshake(&self, transport: Transport, took: Duration) {
+        self.observer.handshake(self.shard, transport, took);
+    }
 }
 
 /// Polls until it is done, or the lane is told to end.

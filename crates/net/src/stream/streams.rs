@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Instant;
 
-use turn_engine::{FiveTuple, LinkId};
+use turn_engine::{FiveTuple, LinkId, RealmId};
 
 use crate::link::{LinkKind, Slot};
 use crate::stream::lane::{Lane, Order, Standing};
@@ -40,7 +40,12 @@ const SLACK: usize = 256;
 
 impl Streams {
     /// A lane for a new connection; `None` when four billion are open.
-    pub(crate) fn insert(&mut self, tuple: FiveTuple, now: Instant) -> Option<Rc<Lane>> {
+    pub(crate) fn insert(
+        &mut self,
+        tuple: FiveTuple,
+        realm: RealmId,
+        now: Instant,
+    ) -> Option<Rc<Lane>> {
         let index = match self.free.pop() {
             Some(index) => index,
             None => {
@@ -51,7 +56,7 @@ impl Streams {
         };
         let place = self.places.get_mut(index as usize)?;
         let slot = Slot { index, generation: place.generation };
-        let lane = Rc::new(Lane::new(LinkKind::Stream(slot).id(), tuple, now));
+        let lane = Rc::new(Lane::new(LinkKind::Stream(slot).id(), tuple, realm, now));
         place.lane = Some(Rc::clone(&lane));
         self.live += 1;
         self.peak = self.peak.max(self.live);
@@ -193,9 +198,9 @@ mod tests {
     #[test]
     fn stale_link_finds_nothing() {
         let mut streams = Streams::default();
-        let old = streams.insert(tuple(), Instant::now()).unwrap();
+        let old = insert(&mut streams).unwrap();
         streams.remove(&old);
-        let new = streams.insert(tuple(), Instant::now()).unwrap();
+        let new = insert(&mut streams).unwrap();
         let LinkKind::Stream(slot) = LinkKind::of(old.id()) else { panic!("a stream") };
         assert!(streams.get(slot).is_none());
         // An end that is told twice ends nobody else.
@@ -208,8 +213,7 @@ mod tests {
     #[test]
     fn h15_silent_connections_are_shed_before_those_that_spoke_and_never_proven_ones() {
         let mut streams = Streams::default();
-        let lanes: Vec<_> =
-            (0..4).map(|_| streams.insert(tuple(), Instant::now()).unwrap()).collect();
+        let lanes: Vec<_> = (0..4).map(|_| insert(&mut streams).unwrap()).collect();
         let [proven, spoke, silent, silent_too] = &lanes[..] else { panic!("four") };
         streams.spoke(proven);
         streams.proved(proven);
@@ -231,8 +235,7 @@ mod tests {
     #[test]
     fn end_of_many_is_noticed_once() {
         let mut streams = Streams::default();
-        let mut lanes: Vec<_> =
-            (0..MANY).map(|_| streams.insert(tuple(), Instant::now()).unwrap()).collect();
+        let mut lanes: Vec<_> = (0..MANY).map(|_| insert(&mut streams).unwrap()).collect();
         assert!(!streams.has_shrunk());
         lanes.drain(MANY / 2..).for_each(|lane| streams.remove(&lane));
         assert!(streams.has_shrunk() && !streams.has_shrunk());
@@ -243,9 +246,9 @@ mod tests {
     #[test]
     fn queues_of_strangers_stay_small() {
         let mut streams = Streams::default();
-        let first = streams.insert(tuple(), Instant::now()).unwrap();
+        let first = insert(&mut streams).unwrap();
         for _ in 0..10_000 {
-            let lane = streams.insert(tuple(), Instant::now()).unwrap();
+            let lane = insert(&mut streams).unwrap();
             streams.spoke(&lane);
             streams.remove(&lane);
         }
@@ -253,8 +256,9 @@ mod tests {
         assert!(Rc::ptr_eq(&streams.next_to_shed().unwrap(), &first));
     }
 
-    fn tuple() -> FiveTuple {
+    fn insert(streams: &mut Streams) -> Option<Rc<Lane>> {
         let [client, server] = [1, 2].map(|port| ([192, 0, 2, 1], port).into());
-        FiveTuple { transport: Transport::Tcp, client, server }
+        let tuple = FiveTuple { transport: Transport::Tcp, client, server };
+        streams.insert(tuple, RealmId(0), Instant::now())
     }
 }

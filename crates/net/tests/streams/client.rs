@@ -1,12 +1,12 @@
 //! A blocking client that speaks frames over any stream.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 use turn_codec::attribute::{
-    Attribute as _, ChannelNumberAttribute, ConnectionId, Encode, ErrorCode, Lifetime,
+    Attribute as _, ChannelNumberAttribute, ConnectionId, Encode, ErrorCode, Lifetime, Realm,
     RequestedTransport, XorPeerAddress, XorRelayedAddress,
 };
 use turn_codec::{
@@ -22,6 +22,9 @@ pub(crate) struct Client<S = TcpStream> {
     next_id: u32,
 }
 
+/// A UDP socket as if it were a stream: a read is a datagram, a write is one.
+pub(crate) struct Datagrams(pub(crate) UdpSocket);
+
 /// A whole message or ChannelData, without its padding.
 pub(crate) type Bytes = Vec<u8>;
 
@@ -34,6 +37,31 @@ pub(crate) fn dial(address: SocketAddr) -> TcpStream {
     stream.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
+}
+
+impl Datagrams {
+    pub(crate) fn to(address: SocketAddr) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        Self(socket)
+    }
+}
+
+impl Read for Datagrams {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.recv(buffer)
+    }
+}
+
+impl Write for Datagrams {
+    fn write(&mut self, datagram: &[u8]) -> std::io::Result<usize> {
+        self.0.send(datagram)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Connects with as small a receive window as the kernel grants.
@@ -137,7 +165,11 @@ impl<S: Read + Write> Client<S> {
     }
 
     pub(crate) fn bind_channel(&mut self, peer: SocketAddr) {
-        let channel = ChannelNumberAttribute(CHANNEL);
+        self.bind_channel_number(CHANNEL, peer);
+    }
+
+    pub(crate) fn bind_channel_number(&mut self, number: u16, peer: SocketAddr) {
+        let channel = ChannelNumberAttribute(number);
         let answer = self.ask(Method::CHANNEL_BIND, &[&channel, &XorPeerAddress(peer)]);
         assert!(is_success(&answer), "{:?}", error_of(&answer));
     }
@@ -181,8 +213,13 @@ impl<S: Read + Write> Client<S> {
 
 /// ChannelData on [`CHANNEL`], as a stream carries it.
 pub(crate) fn channel_data(data: &[u8]) -> Bytes {
+    channel_data_on(CHANNEL, data)
+}
+
+/// ChannelData on a channel, as a stream carries it.
+pub(crate) fn channel_data_on(number: u16, data: &[u8]) -> Bytes {
     let mut buffer = vec![0; data.len() + 8];
-    let number = ChannelNumber::new(CHANNEL).unwrap();
+    let number = ChannelNumber::new(number).unwrap();
     ChannelData::new(number, data).encode_for_stream(&mut buffer).unwrap().to_vec()
 }
 
@@ -199,6 +236,12 @@ pub(crate) fn error_of(answer: &[u8]) -> Option<u16> {
     let message = Message::parse(answer).unwrap();
     let error = message.get::<ErrorCode<'_>>().unwrap()?;
     Some(error.code.get())
+}
+
+/// The realm that a challenge names.
+pub(crate) fn realm_of(challenge: &[u8]) -> String {
+    assert_eq!(error_of(challenge), Some(401));
+    Message::parse(challenge).unwrap().get::<Realm<'_>>().unwrap().unwrap().0.to_owned()
 }
 
 /// CONNECTION-ID of a response or an indication.

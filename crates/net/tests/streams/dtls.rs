@@ -44,13 +44,36 @@ fn h14_handshakes_are_held_back_and_the_client_asks_again() {
     assert!(server.tcp().binds());
 }
 
+#[test]
+fn h15_sessions_of_a_source_follow_the_limit_in_force_and_exempt_sources_have_none() {
+    let limits = Limits { connections_per_source: Some(1), ..Limits::default() };
+    let server = dtls_server(limits);
+    let _first = Session::begin(server.address).connected();
+    refused(&server, 1);
+    let mut settings = server.settings.clone();
+    settings.limits.connections_per_source = Some(2);
+    server.apply(settings.clone());
+    let _second = Session::begin(server.address).connected();
+    refused(&server, 2);
+    settings.limits.exempt_sources.push(server.address.ip().into());
+    server.apply(settings);
+    let _more: Vec<_> = (0..3).map(|_| Session::begin(server.address).connected()).collect();
+}
+
+/// One more session is not begun.
+fn refused(server: &Server, times: u64) {
+    let mut session = Session::begin(server.address);
+    session.run(|_| server.count("dtls_sessions_refused") >= times);
+    assert!(!session.is_connected);
+}
+
 fn dtls_server(limits: Limits) -> Server {
     let transports = vec![Transport::Udp, Transport::Dtls, Transport::Tcp];
     Setup { transports, limits, ..Setup::default() }.start()
 }
 
 /// A client of the same library on a socket of its own.
-struct Session {
+pub(crate) struct Session {
     dtls: Dtls,
     socket: UdpSocket,
     messages: Vec<Bytes>,
@@ -59,7 +82,7 @@ struct Session {
 }
 
 impl Session {
-    fn begin(server: SocketAddr) -> Self {
+    pub(crate) fn begin(server: SocketAddr) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(server).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
@@ -74,18 +97,18 @@ impl Session {
         Self { dtls, socket, messages: Vec::new(), is_connected: false, is_closed: false }
     }
 
-    fn connected(mut self) -> Self {
+    pub(crate) fn connected(mut self) -> Self {
         self.run(|session| session.is_connected);
         self
     }
 
-    fn ask(&mut self, message: &[u8]) -> Bytes {
+    pub(crate) fn ask(&mut self, message: &[u8]) -> Bytes {
         self.dtls.send_application_data(message).unwrap();
         self.run(|session| !session.messages.is_empty());
         self.messages.remove(0)
     }
 
-    fn hears_the_end(&mut self) -> bool {
+    pub(crate) fn hears_the_end(&mut self) -> bool {
         self.run(|session| session.is_closed);
         self.is_closed
     }

@@ -1,4 +1,5 @@
-//! Clients on TCP and TLS against real shards on loopback.
+//! Clients on TCP, TLS and DTLS, and what the control thread asks, against real
+//! shards on loopback.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,10 +13,13 @@
 mod admission;
 mod back_pressure;
 mod client;
+mod control;
 mod dtls;
 mod framing;
 mod hand_over;
 mod peer_connections;
 mod proxy;
+mod realms;
+mod reload;
 mod server;
 mod tls;

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use turn_codec::attribute::RequestedTransport;
 use turn_codec::{Message, Method};
-use turn_engine::{Bandwidth, Limits};
+use turn_engine::{Bandwidth, Realm, RealmLimits};
 use turn_net::Patience;
 
 use crate::client::{Client, connection_of, error_of, request, small_window};
-use crate::server::{BRISK, Server, Setup};
+use crate::server::{BRISK, Server, Setup, open_realm};
 
 /// Bytes of the long transfers.
 const LONG: usize = 8 << 20;
@@ -195,11 +195,12 @@ fn x2_peer_that_refuses_is_a_447() {
 
 #[test]
 fn splice_waits_for_its_bandwidth_and_loses_nothing() {
-    let limits = Limits {
+    let limits = RealmLimits {
         bandwidth_per_allocation: Some(Bandwidth { bytes_per_second: 1 << 20 }),
-        ..Limits::default()
+        ..RealmLimits::default()
     };
-    let server = Setup { limits, ..Setup::default() }.start();
+    let realms = vec![Realm { limits, ..open_realm("localhost") }];
+    let server = Setup { realms, ..Setup::default() }.start();
     let (mut peer, mut data) = spliced(&server, server.tcp());
     let started = std::time::Instant::now();
     let sender = thread::spawn(move || peer.write_all(&pattern(1 << 20)).map(|()| peer));

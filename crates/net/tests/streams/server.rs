@@ -4,21 +4,24 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
+use tokio::runtime::Builder;
 use turn_dtls::DtlsIdentity;
 use turn_engine::{
-    AddressRange, Limits, PeerPolicy, RelayAddress, RelaySettings, Report, Settings, ShardId,
-    Transport,
+    AddressRange, Limits, PeerPolicy, Realm, RealmId, RelayAddress, RelaySettings, Report,
+    Settings, ShardId, Transport,
 };
 use turn_net::{Fleet, ListenPlan, Observer, Patience, Plan, RelayPlan};
 
-use crate::client::{Client, dial};
+use crate::client::{Client, Datagrams, dial};
 
 /// A running server; it stops when it is dropped.
 pub(crate) struct Server {
-    fleet: Option<Fleet>,
+    pub(crate) fleet: Fleet,
     pub(crate) address: SocketAddr,
+    /// What it started with.
+    pub(crate) settings: Settings,
     trust: Arc<ClientConfig>,
 }
 
@@ -27,9 +30,19 @@ pub(crate) struct Setup {
     pub(crate) shards: u8,
     pub(crate) transports: Vec<Transport>,
     pub(crate) limits: Limits,
+    pub(crate) realms: Vec<Realm>,
+    /// Of the listener.
+    pub(crate) realm: Option<RealmId>,
     pub(crate) patience: Patience,
     pub(crate) proxy_upstreams: Vec<AddressRange>,
+    pub(crate) observer: Arc<dyn Observer>,
 }
+
+/// A client's TLS over TCP.
+pub(crate) type OverTls = StreamOwned<ClientConnection, std::net::TcpStream>;
+
+/// What the certificate is made out to.
+const NAMES: [&str; 4] = ["localhost", "127.0.0.1", "b.example", "c.example"];
 
 /// Deadlines that a test can wait for, longer than a busy machine stutters.
 pub(crate) const BRISK: Duration = Duration::from_millis(600);
@@ -47,8 +60,11 @@ impl Default for Setup {
             shards: 1,
             transports: vec![Transport::Udp, Transport::Tcp, Transport::Tls],
             limits: Limits::default(),
+            realms: vec![open_realm("localhost")],
+            realm: None,
             patience: Patience::default(),
             proxy_upstreams: Vec::new(),
+            observer: Arc::new(Silent),
         }
     }
 }
@@ -58,13 +74,12 @@ impl Setup {
         let localhost = Ipv4Addr::LOCALHOST.into();
         let (tls, trust, dtls) = certificate();
         let settings = Settings {
-            anonymous: true,
+            realms: self.realms,
             relay: RelaySettings {
                 addresses: vec![RelayAddress { bound: localhost, advertised: localhost }],
                 tcp: true,
                 ..RelaySettings::default()
             },
-            peers: PeerPolicy { loopback: true, ..PeerPolicy::default() },
             limits: self.limits,
             ..Settings::default()
         };
@@ -74,6 +89,7 @@ impl Setup {
             optional: false,
             transports: self.transports,
             proxy_upstreams: self.proxy_upstreams,
+            realm: self.realm,
         };
         let fleet = Fleet::start(Plan {
             shards: self.shards,
@@ -81,15 +97,15 @@ impl Setup {
             present: vec![localhost],
             relay: RelayPlan { ports: 20_000..=29_999, dscp: 0 },
             latency_budget: Some(Duration::from_micros(200)),
-            settings,
-            observer: Arc::new(Silent),
+            settings: settings.clone(),
+            observer: self.observer,
             tls: Some(tls),
             dtls: Some(dtls),
             patience: self.patience,
         })
         .unwrap();
         let address = fleet.listening().first().unwrap().address;
-        Server { fleet: Some(fleet), address, trust }
+        Server { fleet, address, settings, trust }
     }
 }
 
@@ -98,21 +114,39 @@ impl Server {
         Client::new(dial(self.address))
     }
 
-    pub(crate) fn tls(&self) -> Client<StreamOwned<ClientConnection, std::net::TcpStream>> {
+    pub(crate) fn udp(&self) -> Client<Datagrams> {
+        Client::new(Datagrams::to(self.address))
+    }
+
+    pub(crate) fn tls(&self) -> Client<OverTls> {
         Client::new(self.tls_over(dial(self.address)))
     }
 
-    pub(crate) fn tls_over(
-        &self,
-        socket: std::net::TcpStream,
-    ) -> StreamOwned<ClientConnection, std::net::TcpStream> {
+    /// A client that asks for this name, or this address, which is no name.
+    pub(crate) fn tls_for(&self, name: &str) -> Client<OverTls> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let session = ClientConnection::new(Arc::clone(&self.trust), name).unwrap();
+        Client::new(StreamOwned::new(session, dial(self.address)))
+    }
+
+    pub(crate) fn tls_over(&self, socket: std::net::TcpStream) -> OverTls {
         let name = "localhost".try_into().unwrap();
         let session = ClientConnection::new(Arc::clone(&self.trust), name).unwrap();
         StreamOwned::new(session, socket)
     }
 
+    /// Waits as the control thread does.
+    pub(crate) fn control<T>(&self, ask: impl AsyncFnOnce(&Fleet) -> T) -> T {
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(ask(&self.fleet))
+    }
+
+    pub(crate) fn apply(&self, settings: Settings) {
+        self.control(async |fleet| fleet.apply(settings).await).unwrap();
+    }
+
     pub(crate) fn count(&self, name: &str) -> u64 {
-        let totals = self.fleet.as_ref().unwrap().totals();
+        let totals = self.fleet.totals();
         totals.iter().find(|(known, _)| known == name).map_or(0, |(_, value)| *value)
     }
 
@@ -120,7 +154,7 @@ impl Server {
     pub(crate) fn wait_for(&self, name: &str, value: u64) {
         let started = Instant::now();
         while self.count(name) < value {
-            let totals = self.fleet.as_ref().unwrap().totals();
+            let totals = self.fleet.totals();
             assert!(started.elapsed() < Duration::from_secs(10), "no {value} {name}: {totals:?}");
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -134,16 +168,30 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let stopped = self.fleet.take().map(Fleet::stop);
+        let stopped = self.fleet.stop();
         if !std::thread::panicking() {
-            stopped.unwrap().unwrap();
+            stopped.unwrap();
         }
     }
 }
 
+/// A realm whose clients need no credentials and reach loopback.
+pub(crate) fn open_realm(name: &str) -> Realm {
+    Realm { anonymous: true, ..closed_realm(name) }
+}
+
+/// A realm that challenges everybody.
+pub(crate) fn closed_realm(name: &str) -> Realm {
+    Realm {
+        server_names: vec![name.into()],
+        peers: PeerPolicy { loopback: true, ..PeerPolicy::default() },
+        ..Realm::new(name)
+    }
+}
+
 /// A certificate for both sides.
-fn certificate() -> (Arc<ServerConfig>, Arc<ClientConfig>, Arc<DtlsIdentity>) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+pub(crate) fn certificate() -> (Arc<ServerConfig>, Arc<ClientConfig>, Arc<DtlsIdentity>) {
+    let made = rcgen::generate_simple_self_signed(NAMES.map(str::to_owned)).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let chain = vec![made.cert.der().clone()];
     let identity = DtlsIdentity::new(&chain, &key).unwrap();

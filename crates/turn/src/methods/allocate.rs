@@ -17,9 +17,10 @@ use crate::allocation::{PortSpace, RelayProtocol};
 use crate::link::Link;
 use crate::peer_policy::relay_address;
 use crate::port_map::Parity;
+use crate::realm::DefaultFamily;
 use crate::reject::Reject;
 use crate::reserved_ranges::is_tunnelled;
-use crate::settings::{DefaultFamily, Settings};
+use crate::settings::Settings;
 use crate::shared::Shared;
 
 /// What an Allocate request wants.
@@ -97,7 +98,7 @@ pub(crate) fn allocate(
         Some(EvenPort { reserve: true }) => Parity::EvenPair,
     };
     let (families, missing) = if additional.is_some() {
-        both_families(settings)?
+        both_families(settings, link)?
     } else {
         (ArrayVec::from_iter([one_family(settings, link, requested)?]), None)
     };
@@ -123,25 +124,26 @@ fn one_family(
     link: &Link,
     requested: Option<AddressFamily>,
 ) -> Result<AddressFamily, Reject> {
-    let relay = &settings.relay;
+    let has = |family| settings.relays(link.realm, family);
     // [T6]
-    let family = requested.unwrap_or_else(|| match relay.default_family {
+    let family = requested.unwrap_or_else(|| match settings.realm(link.realm).default_family {
         // Deviates from the RFC's IPv4 where none can be had.
-        DefaultFamily::Unwritten if !relay.has(AddressFamily::Ipv4) => AddressFamily::Ipv6,
+        DefaultFamily::Unwritten if !has(AddressFamily::Ipv4) => AddressFamily::Ipv6,
         DefaultFamily::Unwritten | DefaultFamily::Ipv4 => AddressFamily::Ipv4,
         DefaultFamily::Ipv6 => AddressFamily::Ipv6,
         DefaultFamily::Client => AddressFamily::of(&link.tuple.client),
     });
-    if relay.has(family) { Ok(family) } else { Err(Reject::FamilyNotSupported) }
+    if has(family) { Ok(family) } else { Err(Reject::FamilyNotSupported) }
 }
 
 /// Check 9: both families, or one and an ADDRESS-ERROR-CODE for the other. [T7]
 fn both_families(
     settings: &Settings,
+    link: &Link,
 ) -> Result<(ArrayVec<AddressFamily, 2>, Option<AddressErrorCode<'static>>), Reject> {
     let (have, lack): (ArrayVec<_, 2>, ArrayVec<_, 2>) = [AddressFamily::Ipv4, AddressFamily::Ipv6]
         .into_iter()
-        .partition(|family| settings.relay.has(*family));
+        .partition(|family| settings.relays(link.realm, *family));
     if have.is_empty() {
         return Err(Reject::InsufficientCapacity);
     }

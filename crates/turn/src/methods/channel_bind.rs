@@ -8,9 +8,9 @@ use turn_codec::attribute::{ChannelNumberAttribute, XorPeerAddress};
 
 use crate::allocation::RelayProtocol;
 use crate::channel::BindError;
-use crate::fan_out::TooMany;
 use crate::gate::Authenticated;
 use crate::id::AllocationKey;
+use crate::limit_name::LimitName;
 use crate::reject::Reject;
 use crate::reply::Reply;
 use crate::settings::Settings;
@@ -32,8 +32,11 @@ pub(crate) fn channel_bind(
     if peer.port() == 0 {
         return Err(Reject::BadRequest);
     }
-    let limits = &settings.limits;
     let allocation = table.get_mut(key).ok_or(Reject::AllocationMismatch)?;
+    let id = allocation.link.realm;
+    let realm = settings.realm(id);
+    let limits = &realm.limits;
+    let full = |key| Reject::Full(LimitName::of_realm(id, key));
     // A channel carries datagrams. RFC 6062 names no code; this is what coturn answers.
     if allocation.protocol == RelayProtocol::Tcp {
         return Err(Reject::Forbidden);
@@ -42,7 +45,7 @@ pub(crate) fn channel_bind(
         return Err(Reject::FamilyMismatch);
     }
     // [P6]
-    let target = settings
+    let target = realm
         .peers
         .judge(&settings.relay.addresses, peer)
         .map_err(|_| Reject::PeerDenied(peer.ip()))?;
@@ -51,22 +54,19 @@ pub(crate) fn channel_bind(
             match error {
                 // [C3]
                 BindError::Conflict => Reject::BadRequest,
-                BindError::Full => Reject::Full("channels_per_allocation"),
+                BindError::Full => full("channels_per_allocation"),
             }
         },
     )?;
     if !allocation.permissions.has_room(&[peer.ip()], limits.permissions_per_allocation, now.mono) {
-        return Err(Reject::Full("permissions_per_allocation"));
+        return Err(full("permissions_per_allocation"));
     }
     let permissions = &allocation.permissions;
     allocation
         // [H22]
         .fan_out
         .admit(peer, limits, now.mono, |address| permissions.is_live(address, now.mono))
-        .map_err(|too_many| match too_many {
-            TooMany::Peers => Reject::Full("peers_per_allocation"),
-            TooMany::NewPeers => Reject::Full("new_peers"),
-        })?;
+        .map_err(|too_many| full(too_many.key()))?;
     allocation.permissions.install(peer.ip(), now.mono);
     allocation.channels.bind(number, peer, target, now.mono);
     Ok(Reply::default())

@@ -11,9 +11,9 @@ use turn_codec::attribute::XorPeerAddress;
 
 use crate::action::ConnectFailed;
 use crate::allocation::RelayProtocol;
-use crate::fan_out::TooMany;
 use crate::gate::Authenticated;
-use crate::id::{AllocationKey, ConnectionId};
+use crate::id::{AllocationKey, ConnectionId, RealmId};
+use crate::limit_name::LimitName;
 use crate::peer_connections::{Pending, State};
 use crate::peer_policy::{Denied, Target};
 use crate::reject::Reject;
@@ -43,8 +43,9 @@ pub(crate) fn connect(
     let via = allocation.relays.of(AddressFamily::of(&peer)).ok_or(Reject::FamilyMismatch)?;
     let relays = allocation.relays;
     let bind = table.relay(via).ok_or(Reject::AllocationMismatch)?.bound;
+    let id = allocation.link.realm;
     // [X2, P6]
-    let target = target(settings, shared, peer).map_err(|_| Reject::PeerDenied(peer.ip()))?;
+    let target = target(settings, shared, id, peer).map_err(|_| Reject::PeerDenied(peer.ip()))?;
     // A socket that connects to its own address is connected with itself.
     if target == bind {
         return Err(Reject::Forbidden);
@@ -56,23 +57,22 @@ pub(crate) fn connect(
         let is_retransmit = connection.is_pending(request.message().transaction_id());
         return if is_retransmit { Ok(()) } else { Err(Reject::ConnectionExists) };
     }
-    let limits = &settings.limits;
+    let limits = &settings.realm(id).limits;
+    let full = |key| Reject::Full(LimitName::of_realm(id, key));
     let open: usize = relays.iter().map(|relay| connections.count(relay)).sum();
     // [H22]
     if limits.peer_connections_per_allocation.is_some_and(|most| open >= most as usize) {
-        return Err(Reject::Full("peer_connections_per_allocation"));
+        return Err(full("peer_connections_per_allocation"));
     }
     let permissions = &allocation.permissions;
     let is_in_use = |address| {
         permissions.is_live(address, now.mono)
             || relays.iter().any(|relay| connections.has_address(relay, address))
     };
-    allocation.fan_out.admit(peer, limits, now.mono, is_in_use).map_err(
-        |too_many| match too_many {
-            TooMany::Peers => Reject::Full("peers_per_allocation"),
-            TooMany::NewPeers => Reject::Full("new_peers"),
-        },
-    )?;
+    allocation
+        .fan_out
+        .admit(peer, limits, now.mono, is_in_use)
+        .map_err(|too_many| full(too_many.key()))?;
     let (asked, _, signer) = request.into_owner();
     let pending = Pending { asked, signer };
     let id = connections
@@ -111,23 +111,25 @@ pub(crate) fn connected(
     }
 }
 
-/// Where a connection to `peer` goes: an own relayed transport address is reached at its bound
+/// Where a connection to `peer` from an allocation of `realm` goes: an own relayed transport address is reached at its bound
 /// form while it lives, and anything else of this host only where it is allowed `[H6]`.
 pub(crate) fn target(
     settings: &Settings,
     shared: &Shared,
+    realm: RealmId,
     peer: SocketAddr,
 ) -> Result<SocketAddr, Denied> {
     let relays = &settings.relay.addresses;
+    let peers = &settings.realm(realm).peers;
     // [P6]
-    match settings.peers.judge(relays, peer)? {
+    match peers.judge(relays, peer)? {
         Target::Outside(peer) => Ok(peer),
         Target::Inside { relay_address, port } => {
             let is_live =
                 shared.tcp_ports(relay_address).is_some_and(|ports| ports.live(port).is_some());
             match relays.get(relay_address) {
                 Some(relay) if is_live => Ok(SocketAddr::new(relay.bound, port)),
-                Some(_) | None => settings.peers.judge_outside(relays, peer),
+                Some(_) | None => peers.judge_outside(relays, peer),
             }
         }
     }

@@ -10,6 +10,7 @@ use turn_codec::{Class, MessageWriter, Method, NoRoom, TransactionId};
 
 use crate::allocation::RelayProtocol;
 use crate::id::{ConnectionId, RelayId};
+use crate::limit_name::LimitName;
 use crate::notes::note_limit;
 use crate::relaying::advertised;
 use crate::time::Now;
@@ -25,15 +26,17 @@ pub(crate) fn accept(
     to: RelayId,
     peer: SocketAddr,
 ) -> Option<ConnectionId> {
-    let Workbench { shard, table, settings, shared, random, outbox, .. } = bench;
+    let Workbench { shard, table, settings, shared, counters, random, outbox } = bench;
     let (_, allocation) = table.relay_and_allocation(to, now.mono)?;
     if allocation.protocol != RelayProtocol::Tcp {
         return None;
     }
+    let id = allocation.link.realm;
+    let realm = settings.realm(id);
     let is_permitted = |peer: &SocketAddr| {
         // [P6]
         allocation.permissions.is_live(peer.ip(), now.mono)
-            && settings.peers.judge_address(&settings.relay.addresses, peer.ip()).is_ok()
+            && realm.peers.judge_address(&settings.relay.addresses, peer.ip()).is_ok()
     };
     // [X6] Another allocation, or an own service, is shown as it is addressed.
     let peer = advertised(settings, peer).into_iter().chain([peer]).find(is_permitted)?;
@@ -41,17 +44,22 @@ pub(crate) fn accept(
     let connections = table.peer_connections_mut();
     let open: usize = relays.iter().map(|relay| connections.count(relay)).sum();
     // [H22]
-    let most = settings.limits.peer_connections_per_allocation;
+    let most = realm.limits.peer_connections_per_allocation;
     if most.is_some_and(|most| open >= most as usize) {
-        note_limit(shared, "peer_connections_per_allocation", outbox);
+        note_limit(
+            counters,
+            shared,
+            LimitName::of_realm(id, "peer_connections_per_allocation"),
+            outbox,
+        );
         return None;
     }
-    let id = connections.accepted(random, *shard, (to, peer), now.mono)?;
+    let connection = connections.accepted(random, *shard, (to, peer), now.mono)?;
     let mut transaction = [0; 12];
     random.fill(&mut transaction);
     // [X6, S19] On the control connection and on no other.
-    outbox.reply(&link, ROOM, |buffer| indication(buffer, transaction, peer, id));
-    Some(id)
+    outbox.reply(&link, ROOM, |buffer| indication(buffer, transaction, peer, connection));
+    Some(connection)
 }
 
 fn indication(

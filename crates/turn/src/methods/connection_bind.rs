@@ -70,7 +70,7 @@ fn waits_for(
     }
     let owner = bench.table.owner_of(connection.relay, now.mono).ok_or(Reject::BadRequest)?;
     // [X3, X5] RFC 8656 section 5: with the credentials of the allocation, or 441.
-    if owner.name == request.owner().name { Ok(()) } else { Err(Reject::WrongCredentials) }
+    if owner.is(request.owner()) { Ok(()) } else { Err(Reject::WrongCredentials) }
 }
 
 /// The wrong ids that a user may still name from a source.

@@ -11,6 +11,7 @@ use turn_codec::{AddressFamily, MAX_ATTRIBUTES};
 
 use crate::gate::Authenticated;
 use crate::id::AllocationKey;
+use crate::limit_name::LimitName;
 use crate::reject::Reject;
 use crate::reply::Reply;
 use crate::settings::Settings;
@@ -25,6 +26,8 @@ pub(crate) fn create_permission(
     request: &Authenticated<'_>,
 ) -> Result<Reply, Reject> {
     let allocation = table.get_mut(key).ok_or(Reject::AllocationMismatch)?;
+    let id = allocation.link.realm;
+    let realm = settings.realm(id);
     let mut peers = ArrayVec::<IpAddr, MAX_ATTRIBUTES>::new();
     for peer in request.message().all::<XorPeerAddress>() {
         // [P1] Ports are ignored, 0 included.
@@ -33,7 +36,7 @@ pub(crate) fn create_permission(
             return Err(Reject::FamilyMismatch);
         }
         // [P6]
-        settings
+        realm
             .peers
             .judge_address(&settings.relay.addresses, peer)
             .map_err(|_| Reject::PeerDenied(peer))?;
@@ -43,12 +46,8 @@ pub(crate) fn create_permission(
     if peers.is_empty() {
         return Err(Reject::BadRequest);
     }
-    if !allocation.permissions.has_room(
-        &peers,
-        settings.limits.permissions_per_allocation,
-        now.mono,
-    ) {
-        return Err(Reject::Full("permissions_per_allocation"));
+    if !allocation.permissions.has_room(&peers, realm.limits.permissions_per_allocation, now.mono) {
+        return Err(Reject::Full(LimitName::of_realm(id, "permissions_per_allocation")));
     }
     // [P3] Nothing is installed before every peer has passed.
     for peer in peers {

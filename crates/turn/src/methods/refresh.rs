@@ -8,12 +8,13 @@ use std::time::Duration;
 use turn_codec::AddressFamily;
 use turn_codec::attribute::{Lifetime, RequestedAddressFamily};
 
-use crate::action::{EndReason, Outbox};
+use crate::action::Outbox;
 use crate::gate::Authenticated;
 use crate::id::{AllocationKey, RelayId};
 use crate::lifetime;
 use crate::reject::Reject;
 use crate::reply::Reply;
+use crate::report::EndReason;
 use crate::settings::Settings;
 use crate::table::Allocations;
 use crate::time::Now;
@@ -36,9 +37,10 @@ pub(crate) fn refresh(
         .map(|family| family.0);
     let allocation = table.get(key).ok_or(Reject::AllocationMismatch)?;
     let relays = selected(allocation.relays, family)?;
+    let realm = settings.realm(allocation.link.realm);
     let lifetime = match asked {
         Some(Duration::ZERO) => Duration::ZERO,
-        asked => lifetime::granted(settings, asked, allocation.born, request.owner(), now),
+        asked => lifetime::granted(realm, asked, allocation.born, request.owner(), now),
     };
     for relay in relays.into_iter().flatten() {
         if lifetime.is_zero() {

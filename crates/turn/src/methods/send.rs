@@ -10,10 +10,10 @@ use turn_codec::{AddressFamily, Attribute, Message};
 
 use crate::allocation::RelayProtocol;
 use crate::id::AllocationKey;
+use crate::limit_name::LimitName;
 use crate::outcome::DropReason;
 use crate::peer_policy::Target;
-use crate::settings::Settings;
-use crate::table::Allocations;
+use crate::relaying::Relaying;
 use crate::time::Now;
 
 /// What a Send indication asks for, judged.
@@ -27,12 +27,12 @@ pub(crate) struct Outgoing {
 }
 
 pub(crate) fn send(
-    table: &mut Allocations,
-    settings: &Settings,
+    relaying: &mut Relaying<'_>,
     now: Now,
     key: AllocationKey,
     message: &Message<'_>,
 ) -> Result<Outgoing, DropReason> {
+    let Relaying { table, settings, refused_by, .. } = relaying;
     // [S5] RFC 8489 section 6.3.2: an indication with unknown comprehension-required attributes is
     // discarded.
     if message.unknown_required().next().is_some() {
@@ -53,17 +53,20 @@ pub(crate) fn send(
         // [P5]
         return Err(DropReason::NoPermission);
     }
+    let id = allocation.link.realm;
+    let realm = settings.realm(id);
     // [P6]
-    let target = settings
-        .peers
-        .judge(&settings.relay.addresses, peer)
-        .map_err(|_| DropReason::PeerDenied)?;
+    let target =
+        realm.peers.judge(&settings.relay.addresses, peer).map_err(|_| DropReason::PeerDenied)?;
     let permissions = &allocation.permissions;
     allocation
         // [H22]
         .fan_out
-        .admit(peer, &settings.limits, now.mono, |address| permissions.is_live(address, now.mono))
-        .map_err(|_| DropReason::NewPeers)?;
+        .admit(peer, &realm.limits, now.mono, |address| permissions.is_live(address, now.mono))
+        .map_err(|too_many| {
+            refused_by.get_or_insert(LimitName::of_realm(id, too_many.key()));
+            DropReason::NewPeers
+        })?;
     // [I3] RFC 8656 section 14: DONT-FRAGMENT has no meaning across families.
     let client = AddressFamily::of(&allocation.link.tuple.client);
     let family = AddressFamily::of(&peer);

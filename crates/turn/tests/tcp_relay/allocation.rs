@@ -71,8 +71,7 @@ fn tcp_allocation_can_have_both_families() {
 
 #[test]
 fn tcp_allocations_count_toward_the_quota_as_all_do() {
-    let world =
-        world().settings(|settings| settings.limits.allocations_per_user = PerUser::Count(2));
+    let world = world().realm(|realm| realm.limits.allocations_per_user = PerUser::Count(2));
     world.tcp_client("ann").tcp_allocate();
     world.client("ann").allocate();
     assert_eq!(world.tcp_client("ann").tcp_allocate_request().code(), 486);

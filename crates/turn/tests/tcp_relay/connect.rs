@@ -132,9 +132,9 @@ fn relay_to_relay_goes_through_the_kernel_and_shows_advertised_addresses() {
 
 #[test]
 fn h6_own_service_is_connected_to_where_its_port_is_allowed() {
-    let world = world().settings(|settings| {
+    let world = world().realm(|realm| {
         let own = SocketAddr::new(RELAY4, 0);
-        settings.peers.allow.push(rule(own, Some(8_000..=8_010)));
+        realm.peers.allow.push(rule(own, Some(8_000..=8_010)));
     });
     let ann = world.tcp_client("ann").tcp_allocate();
     ann.connect(SocketAddr::new(RELAY4, 8_000));
@@ -153,8 +153,8 @@ fn h7_client_that_is_itself_a_tcp_relay_may_not_allocate() {
 
 #[test]
 fn h22_connections_of_an_allocation_are_bounded() {
-    let world = world().settings(|settings| {
-        settings.limits.peer_connections_per_allocation = Some(3);
+    let world = world().realm(|realm| {
+        realm.limits.peer_connections_per_allocation = Some(3);
     });
     let ann = world.tcp_client("ann").tcp_allocate().permit(PEER);
     let ids = [1, 2].map(|port| ann.connect(SocketAddr::new(PEER.ip(), port)));
@@ -162,8 +162,8 @@ fn h22_connections_of_an_allocation_are_bounded() {
     assert_eq!(ann.connect_request(OTHER_PEER).code(), 508);
     world.peer(SocketAddr::new(PEER.ip(), 7)).connects(ann.relayed()).expect_silence();
     let reports = world.reports();
-    let key = "peer_connections_per_allocation";
-    assert!(reports.contains(&Report::LimitReached { key }), "{reports:?}");
+    let (key, realm) = ("peer_connections_per_allocation", Some(RealmId(0)));
+    assert!(reports.contains(&Report::LimitReached { key, realm, tenant: None }), "{reports:?}");
     world.close_peer(ids[0]);
     ann.connect(OTHER_PEER);
 }
@@ -184,7 +184,7 @@ fn h22_connect_is_no_port_scanner() {
 
 #[test]
 fn h22_peer_is_remembered_for_as_long_as_it_is_connected() {
-    let world = world().settings(|settings| settings.limits.peers_per_allocation = Some(1));
+    let world = world().realm(|realm| realm.limits.peers_per_allocation = Some(1));
     let ann = world.tcp_client("ann").tcp_allocate();
     let id = ann.connect(PEER);
     assert_eq!(ann.connect_request(OTHER_PEER).code(), 508);

@@ -16,8 +16,8 @@ use turn_codec::attribute::{
 };
 use turn_codec::{AddressFamily, Method};
 use turn_engine::{
-    Bandwidth, Direction, DropReason, EndReason, PeerRule, PerUser, Report, Settings, ShardId,
-    Transport,
+    Bandwidth, Direction, DropReason, EndReason, PeerRule, PerUser, Realm, RealmId, Report,
+    ShardId, Transport,
 };
 use turn_testkit::{
     Attempt, CHANNEL, Client, DENIED_PEER, Event, OTHER_PEER, PEER, PEER6, PeerAnswer, RELAY4,

@@ -77,7 +77,7 @@ fn x6_peer_with_a_permission_is_announced_on_the_control_connection() {
 fn x6_permission_that_a_reload_takes_away_admits_nobody() {
     let world = world();
     let ann = world.tcp_client("ann").tcp_allocate().permit(PEER);
-    world.reload(|setup| setup.settings.peers.deny.push(rule(PEER, None)));
+    world.reload(|setup| setup.realm().peers.deny.push(rule(PEER, None)));
     world.peer(PEER).connects(ann.relayed()).expect_silence();
 }
 
@@ -101,6 +101,7 @@ fn x8_connections_end_with_their_allocation() {
         let ended = world.reports().into_iter().find_map(|report| match report {
             Report::Ended { reason, .. } => Some(reason),
             Report::Created { .. }
+            | Report::AuthFailed { .. }
             | Report::Refused { .. }
             | Report::LimitReached { .. }
             | Report::PeerDenied { .. } => None,
@@ -186,12 +187,12 @@ fn c7_dtls_ends_its_allocation_as_a_stream_does_and_is_not_padded() {
 
 #[test]
 fn spliced_bytes_are_counted_and_wait_for_the_bandwidth_limits() {
-    let limit = |settings: &mut Settings| {
-        let limits = &mut settings.limits;
+    let limit = |realm: &mut Realm| {
+        let limits = &mut realm.limits;
         limits.bandwidth_per_allocation = Some(Bandwidth { bytes_per_second: 1_000_000 });
         limits.bandwidth_per_user = Some(Bandwidth { bytes_per_second: 400_000 });
     };
-    let world = world().settings(limit);
+    let world = world().realm(limit);
     let ann = world.tcp_client("ann").tcp_allocate();
     let id = ann.connect(PEER);
     world.tcp_client("ann").bind_connection(id);
@@ -208,6 +209,7 @@ fn spliced_bytes_are_counted_and_wait_for_the_bandwidth_limits() {
     let traffic = reports.into_iter().find_map(|report| match report {
         Report::Ended { traffic, .. } => Some(traffic),
         Report::Created { .. }
+        | Report::AuthFailed { .. }
         | Report::Refused { .. }
         | Report::LimitReached { .. }
         | Report::PeerDenied { .. } => None,
@@ -230,7 +232,7 @@ fn p7_reload_closes_the_connections_with_peers_that_it_denies() {
     ann.connect_request(SocketAddr::new(PEER.ip(), 81)).once().expect_silence();
     assert_eq!(world.peer_connections().len(), 4);
     let deny = [rule(PEER, None), rule(OTHER_PEER, None)];
-    let emitted = world.reload(|setup| setup.settings.peers.deny.extend(deny));
+    let emitted = world.reload(|setup| setup.realm().peers.deny.extend(deny));
     assert_eq!(emitted.answer().code(), 403, "to the one that is still waiting");
     assert_eq!(only(&world), kept);
 }
@@ -239,9 +241,9 @@ fn p7_reload_closes_the_connections_with_peers_that_it_denies() {
 fn p7_reload_that_closes_a_port_of_an_own_service_closes_connections_to_it() {
     let own = SocketAddr::new(RELAY4, 0);
     let allow = rule(own, Some(8_000..=8_000));
-    let world = world().settings(|settings| settings.peers.allow.push(allow));
+    let world = world().realm(|realm| realm.peers.allow.push(allow));
     let ann = world.tcp_client("ann").tcp_allocate();
     ann.connect(SocketAddr::new(RELAY4, 8_000));
-    world.reload(|setup| setup.settings.peers.allow.clear()).expect_silence();
+    world.reload(|setup| setup.realm().peers.allow.clear()).expect_silence();
     assert!(world.peer_connections().is_empty());
 }

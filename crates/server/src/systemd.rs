@@ -1,0 +1,50 @@
+//! What systemd is told (`sd_notify(3)`); where nobody asked, nothing is.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tracing::debug;
+
+/// The server serves.
+pub fn ready(status: &str) {
+    notify(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// The configuration is being read again; [`ready`] must follow.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        // systemd 253 and later tells by the time which reload this is.
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => debug!(%error, "systemd is not told of the reload"),
+    }
+}
+
+/// One line for `systemctl status`.
+pub fn status(status: &str) {
+    notify(&[NotifyState::Status(status)]);
+}
+
+/// The server stops, which may take this long.
+pub fn stopping(patience: Duration) {
+    let micros = u32::try_from((patience + MARGIN).as_micros()).unwrap_or(u32::MAX);
+    notify(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(micros)]);
+}
+
+/// Every shard has turned since the last time.
+pub fn alive() {
+    notify(&[NotifyState::Watchdog]);
+}
+
+/// How often [`alive`] is to be called: twice as often as systemd asks, if it does.
+pub fn watchdog_interval() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|within| within / 2)
+}
+
+/// What closing everything may take beyond a drain.
+const MARGIN: Duration = Duration::from_secs(10);
+
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        debug!(%error, "systemd cannot be told");
+    }
+}
