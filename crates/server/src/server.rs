@@ -241,8 +241,8 @@ impl Server {
     /// # Errors
     /// The first error that a shard ended with.
     pub fn stop(&self) -> std::io::Result<()> {
-        let totals = self.fleet.totals();
         let result = self.fleet.stop();
+        let totals = self.fleet.totals();
         let totals: Vec<String> =
             totals.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         info!(counters = totals.join(" "), "stopped");

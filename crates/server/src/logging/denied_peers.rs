@@ -141,6 +141,11 @@ fn say(hints: &PeerHints, realm: RealmId, peer: IpAddr, refusal: &Refusal, redac
         | Refusal::Other => peer.to_string(),
     };
     match refusal {
+        // There an allowed address is taken out of the denied ranges.
+        Refusal::Denied(rule) if hints.is_coturn => warn!(
+            peer = %shown, %rule, line = line(hints, realm, &named, false),
+            "a client asked for a peer that denied-peer-ip refuses; if it is meant to be reached, `line` opens it"
+        ),
         Refusal::Denied(rule) => info!(
             peer = %shown, %rule,
             "a client asked for a peer that peers.deny refuses"
