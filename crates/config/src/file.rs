@@ -86,7 +86,7 @@ pub fn load(
 /// Where the file cannot be read or can be written by everybody.
 pub fn file_warnings(path: &Path, config: &Config) -> Result<Vec<Warning>, LoadError> {
     let failed = |source| LoadError::Read { path: path.to_owned(), source };
-    let opened = Opened::read(path).map_err(failed)?;
+    let opened = Opened::without_text(path).map_err(failed)?;
     if opened.is_writable_by_others() {
         return Err(LoadError::WritableByOthers { path: path.to_owned() });
     }

@@ -58,6 +58,12 @@ impl Opened {
         Ok(Self { text, mode })
     }
 
+    /// Its mode alone: a file of coturn's may hold any bytes.
+    pub(crate) fn without_text(path: &Path) -> io::Result<Self> {
+        let mode = mode_of(&File::open(path)?)?;
+        Ok(Self { text: Zeroizing::new(String::new()), mode })
+    }
+
     /// Whether everybody on this host could change it.
     pub(crate) fn is_writable_by_others(&self) -> bool {
         self.mode & 0o002 != 0

@@ -137,16 +137,25 @@ impl<'t> Source<'t> {
         let end = whole.get(at..).and_then(|rest| rest.find('\n'));
         let end = end.map_or(whole.len(), |newline| at + newline);
         let mut harmless = true; // before the first header stand only realm, shards and dotted keys
+        // Whether an item of a list can be one of secrets, whose key somebody has taken out.
+        let mut item_is_harmless = false;
+        let mut is_item = false;
         for line in whole.get(..end).unwrap_or_default().lines() {
             let line = line.trim();
             let content = line.split('#').next().unwrap_or_default().trim();
             if line.starts_with('[') {
                 harmless = is_harmless_header(content.trim_matches(['[', ']']));
+                item_is_harmless = harmless;
             }
             let comment = line.starts_with('#');
-            if !comment && is_telltale(line) {
-                harmless = false;
+            if is_telltale(line) {
+                harmless &= comment;
+                item_is_harmless = false;
             }
+            is_item = line.starts_with(['"', '\'']);
+        }
+        if is_item {
+            harmless &= item_is_harmless;
         }
         if !harmless {
             let start = whole.get(..at).and_then(|before| before.rfind('\n'));
@@ -251,6 +260,9 @@ mod tests {
         assert!(hides("[admin]\nsocket = 'xyz", "xyz"));
         assert!(!hides("[realms.'b.example'.limits]\nallocations = xyz", "xyz"));
         assert!(!hides("realm = xyz", "xyz"));
+        assert!(hides("shards = 2\n# secrets = [\n'xyz',\n# ]", "xyz"));
+        assert!(hides("[listen]\n# [auth]\n# secrets = [\n  \"xyz\",\n# ]", "xyz"));
+        assert!(!hides("[peers]\nallow = [\n  \"xyz\"\n  \"abc\"", "abc"));
         assert!(!hides("realm = 'a'\n[peers\nallow = []", "peers"));
     }
 

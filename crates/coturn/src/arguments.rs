@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use turn_config::Secret;
 
+use crate::file::shown;
 use crate::note::{Note, NoteKind, Place};
 use crate::options::{OptionSpec, REMOVED, Value, option, option_of_short};
 use crate::parsed::{Parsed, Setting};
@@ -101,7 +102,7 @@ fn read_long(parsed: &mut Parsed, rest: &mut Words<'_>, long: &str) -> Result<()
         Some((name, value)) => (name, Some(value)),
         None => (long, None),
     };
-    let argument = || format!("--{name}");
+    let argument = || format!("--{}", shown(name));
     if name == "help" {
         parsed.help = true;
         return Ok(());

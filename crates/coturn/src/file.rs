@@ -49,9 +49,14 @@ fn read_line(line: &str, place: Place) -> Result<Setting, Note> {
         return Err(not_an_option(key, place));
     };
     let (value, uncut) = value_of(written);
-    if value.contains(char::is_control) {
-        let message = "the value has control characters; remove them".to_owned();
-        return Err(Note { option: key.to_owned(), place, kind: NoteKind::Ignored, message });
+    let is_odd = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;
+    // [H35] A rule about peers is not passed over: it stays, is none that can be read, and stops the
+    // start.
+    if value.contains(is_odd) && !key.ends_with("-peer-ip") {
+        let message =
+            "the value has control characters or is not UTF-8; write it in UTF-8 without them";
+        let (option, kind) = (key.to_owned(), NoteKind::Ignored);
+        return Err(Note { option, place, kind, message: message.to_owned() });
     }
     Ok(Setting { option, value: Secret::new(value), uncut: uncut.map(Secret::new), place })
 }
@@ -88,13 +93,43 @@ fn not_an_option(key: &str, place: Place) -> Note {
         let message = removed.reason.to_owned();
         return Note { option: key.to_owned(), place, kind: NoteKind::Ignored, message };
     }
-    let message = match nearest(key) {
+    let word = word_of(key);
+    let message = match nearest(word) {
+        _ if key.starts_with('[') => {
+            "a header of TOML; if that is what the file is written in, say --format toml or name it \
+             *.toml"
+                .to_owned()
+        }
+        Some(name) if word.len() < key.len() => {
+            format!("no option; write `{name}=VALUE`, and the line has no effect until then")
+        }
         Some(name) => format!("coturn has no such option; did you mean `{name}`?"),
         None => "coturn has no such option; the line has no effect".to_owned(),
     };
-    // A line without a key may be a stray secret: its beginning alone is shown.
-    let shown: String = key.chars().take(32).collect();
-    Note { option: shown, place, kind: NoteKind::Unknown, message }
+    Note { option: shown(key), place, kind: NoteKind::Unknown, message }
+}
+
+/// What is shown of a key that is none. It may be a stray secret, or have one behind it
+/// (`user:ann:password`): so it is the word in front, and all of that only where it looks like the
+/// name of an option.
+pub(crate) fn shown(key: &str) -> String {
+    let word = word_of(key);
+    let is_name = |c: char| c.is_ascii_lowercase() || "-_".contains(c);
+    let most = if word.chars().all(is_name) || nearest(word).is_some() { 32 } else { 4 };
+    let mut shown: String = word.chars().take(most).collect();
+    if key.starts_with('[') {
+        shown.push('[');
+    }
+    if shown.len() < key.len() {
+        shown.push_str("...");
+    }
+    shown
+}
+
+/// The letters in front of which the name of an option can consist.
+fn word_of(key: &str) -> &str {
+    let ends = |c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c));
+    key.split(ends).next().unwrap_or(key)
 }
 
 #[cfg(test)]
@@ -185,6 +220,19 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_where_a_name_should_be_is_not_repeated() {
+        let notes = |text: &str| -> String {
+            parse_file(text, "t.conf").notes.iter().map(|note| format!("{note}\n")).collect()
+        };
+        let colon = notes("user:ann:hunter2\nstatic-auth-secret:hunter2");
+        assert!(!colon.contains("ann") && !colon.contains("hunter2"), "{colon}");
+        assert!(colon.starts_with("t.conf:1: user...: unknown: no option; write `user=VALUE`"));
+        let stray = notes("Zm9vYmFyYmF6MTIz");
+        assert!(stray.starts_with("t.conf:1: Zm9v...: unknown: coturn has no such"), "{stray}");
+        assert!(notes("NO-TLZ").starts_with("t.conf:1: NO-TLZ: "));
+    }
+
+    #[test]
     fn names_that_coturn_has_removed_are_noted_and_do_nothing() {
         let parsed = parse_file("prod\nno-tlsv1 # old\nno-loopback-peers\n", "t.conf");
         assert_eq!(parsed.settings, []);
@@ -193,8 +241,22 @@ mod tests {
     }
 
     #[test]
-    fn a_value_with_control_characters_is_not_taken() {
-        let parsed = parse_file("realm=a\u{1}b\nuser=a:b", "t.conf");
-        assert_eq!((parsed.settings.len(), parsed.notes.len()), (1, 1));
+    fn a_value_with_control_characters_or_of_another_encoding_is_not_taken() {
+        let parsed = parse_file("realm=a\u{1}b\nuser=a:b\nuser=c:\u{fffd}", "t.conf");
+        assert_eq!((parsed.settings.len(), parsed.notes.len()), (1, 2));
+    }
+
+    #[test]
+    fn h35_a_rule_about_peers_is_never_passed_over() {
+        let parsed =
+            parse_file("denied-peer-ip=10.0.0.0\u{1}-10.9.9.9\nallowed-peer-ip=\u{fffd}", "t.conf");
+        assert_eq!((parsed.settings.len(), parsed.notes.len()), (2, 0));
+    }
+
+    #[test]
+    fn a_file_of_toml_is_told_apart() {
+        let parsed = parse_file("[[listen]]\naddress = '::'", "t.conf");
+        let told = parsed.notes.first().unwrap().to_string();
+        assert!(told.starts_with("t.conf:1: [...: ") && told.contains("--format toml"), "{told}");
     }
 }

@@ -108,13 +108,13 @@ impl Core {
         more
     }
 
-    /// Lets the engine close what has expired.
+    /// Lets the engine close what has expired, and hears what it has to report of dropped packets.
     pub(crate) fn expire(&mut self, now: Now) {
         if self.host.engine.next_deadline().is_some_and(|due| due <= now.mono) {
             self.host.engine.expire(now);
-            self.host.drain_actions(now);
-            self.flush();
         }
+        self.host.drain_actions(now);
+        self.flush();
     }
 
     /// Another shard claims a reservation of ours: it gets it with its socket.

@@ -201,6 +201,16 @@ impl Fleet {
         self.members.iter().map(|member| &member.net_counters)
     }
 
+    /// Live allocations. Reservations of ports, which count toward quotas too, are none.
+    pub fn allocations(&self) -> u32 {
+        let live = |counters: &Arc<Counters>| {
+            // Ended first: one that ends in between is counted once too often and never too seldom.
+            let ended = counters.allocations_ended.get();
+            counters.allocations_created.get().saturating_sub(ended)
+        };
+        u32::try_from(self.counters().map(live).sum::<u64>()).unwrap_or(u32::MAX)
+    }
+
     /// Every counter that is not zero, summed over the shards.
     pub fn totals(&self) -> Vec<(String, u64)> {
         let mut totals = std::collections::BTreeMap::new();

@@ -47,12 +47,14 @@ struct State {
     pace: Pace,
     /// Frames of streams at the last look.
     frames: u64,
+    /// The packet task has napped since the runtime last waited.
+    has_napped: bool,
 }
 
 impl Napper {
     pub(crate) fn new(budget: Option<Duration>, counters: Arc<NetCounters>) -> Self {
         let pace = Pace::new(budget, clock::now().mono);
-        Self { counters, state: Mutex::new(State { pace, frames: 0 }) }
+        Self { counters, state: Mutex::new(State { pace, frames: 0, has_napped: false }) }
     }
 
     /// After a visit to sockets that served `packets` and left some: no nap.
@@ -62,20 +64,25 @@ impl Napper {
 
     /// After a visit to sockets that served `packets`: naps, if that pays.
     pub(crate) fn after(&self, packets: usize) {
-        let budget = self.lock().pace.after(packets, clock::now().mono);
+        let mut state = self.lock();
+        let budget = state.pace.after(packets, clock::now().mono);
+        state.has_napped = budget.is_some();
+        drop(state);
         self.nap(budget);
     }
 
-    /// Before the runtime waits: many streams are then served by one wake-up.
+    /// Before the runtime waits: many streams are then served by one wake-up. Where the packet task
+    /// has napped for them, what came meanwhile is not kept waiting for longer.
     pub(crate) fn before_waiting(&self) {
         let frames = self.counters.stream_frames.get();
         let mut state = self.lock();
         let served = frames.wrapping_sub(std::mem::replace(&mut state.frames, frames));
+        let has_napped = std::mem::take(&mut state.has_napped);
         if served == 0 {
             return;
         }
         let served = usize::try_from(served).unwrap_or(usize::MAX);
-        let budget = state.pace.after(served, clock::now().mono);
+        let budget = state.pace.after(served, clock::now().mono).filter(|_| !has_napped);
         drop(state);
         self.nap(budget);
     }
@@ -149,6 +156,20 @@ mod tests {
     #[test]
     fn full_visit_is_not_followed_by_a_nap() {
         assert!(!naps(48_000, 24));
+    }
+
+    #[test]
+    fn streams_do_not_make_a_second_nap_of_the_packet_tasks() {
+        let counters = Arc::new(NetCounters::default());
+        let napper = Napper::new(Some(BUDGET), Arc::clone(&counters));
+        napper.lock().pace.is_media_rate = true;
+        napper.after(1);
+        assert_eq!(counters.naps.get(), 1);
+        for naps in [1, 2] {
+            counters.stream_frames.add(1);
+            napper.before_waiting();
+            assert_eq!(counters.naps.get(), naps);
+        }
     }
 
     #[test]

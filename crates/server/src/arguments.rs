@@ -4,13 +4,15 @@
 //! argument is one of our commands. Our own switches may stand beside coturn's flags and are taken
 //! out of them; what both have (`-c`, `-h`) means what it means to coturn then.
 
+use std::fmt;
+
 use clap::{CommandFactory as _, Parser as _};
 use turn_coturn::{is_coturn_argument, parse_arguments};
 
 use crate::cli::Cli;
 
-/// A command line, told apart.
-#[derive(Debug, Clone)]
+/// A command line, told apart. `Debug` leaves coturn's flags out.
+#[derive(Clone)]
 pub enum Arguments {
     /// Ours.
     Ours(Cli),
@@ -25,6 +27,9 @@ pub enum Arguments {
 
 /// Our switches that may stand beside coturn's flags, and whether a value follows.
 const BESIDE: [(&str, bool); 2] = [("--self-signed", false), ("--log-level", true)];
+
+/// Our long form of `-c`.
+const CONFIG: &str = "--config";
 
 impl Arguments {
     /// Tells a command line apart; `line` begins with the program's name.
@@ -44,6 +49,12 @@ impl Arguments {
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let name = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
+            if name == CONFIG {
+                // coturn knows the short form only.
+                flags.push("-c".to_owned());
+                flags.extend(word.split_once('=').map(|(_, file)| file.to_owned()));
+                continue;
+            }
             match BESIDE.iter().find(|(known, _)| *known == name) {
                 Some((_, has_value)) => {
                     ours.push(word.clone());
@@ -68,6 +79,17 @@ impl Arguments {
     pub fn cli(&self) -> &Cli {
         match self {
             Self::Ours(cli) | Self::Coturn { cli, .. } => cli,
+        }
+    }
+}
+
+impl fmt::Debug for Arguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ours(cli) => f.debug_tuple("Ours").field(cli).finish(),
+            Self::Coturn { cli, flags: _ } => {
+                f.debug_struct("Coturn").field("cli", cli).finish_non_exhaustive()
+            }
         }
     }
 }
@@ -135,6 +157,19 @@ mod tests {
         assert_eq!(flags, ["-n", "-a"]);
         assert!(cli.self_signed);
         assert_eq!(cli.log_level, Some(turn_config::LogLevel::Debug));
+    }
+
+    #[test]
+    fn the_file_may_be_named_in_our_long_form_too() {
+        for line in ["turnserver --config a.conf -v", "turnserver --config=a.conf -v"] {
+            assert_eq!(flags(line), ["-c", "a.conf", "-v"], "{line}");
+        }
+    }
+
+    #[test]
+    fn values_of_coturns_flags_are_not_in_the_debug_output() {
+        let parsed = parse("turnserver -u ann:hunter2").unwrap();
+        assert!(!format!("{parsed:?}").contains("hunter2"));
     }
 
     #[test]

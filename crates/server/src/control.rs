@@ -176,7 +176,7 @@ impl Control for Running {
 
 impl Running {
     fn drain_status(&self) -> DrainStatus {
-        let allocations = u64::from(self.server.fleet().shared().allocations());
+        let allocations = u64::from(self.server.fleet().allocations());
         match self.drain.draining() {
             None => DrainStatus {
                 state: DrainState::Serving,

@@ -158,21 +158,45 @@ fn tenants(
         let tenants = (0_u16..).zip(tenants).map(|(tenant, _)| Some(tenant));
         std::iter::once(None).chain(tenants).map(move |tenant| Account { realm, tenant })
     });
-    accounts
-        .map(|account| {
-            let realm = RealmId(account.realm);
-            let tenant = account.tenant.and_then(|id| registry.tenant_name(realm, TenantId(id)));
-            let tally = traffic.get(&account).copied().unwrap_or_default();
-            TenantFigures {
-                realm: registry.realm_name(realm).to_owned(),
-                tenant: tenant.unwrap_or_default().to_owned(),
-                up: TrafficFigures { packets: tally.up_packets, bytes: tally.up_bytes },
-                down: TrafficFigures { packets: tally.down_packets, bytes: tally.down_bytes },
-                created: tally.created,
-                live: TRANSPORTS.map(|of| by_transport(census, account, of)).to_vec(),
-            }
-        })
-        .collect()
+    let figures = accounts.map(|account| {
+        let realm = RealmId(account.realm);
+        let tenant = account.tenant.and_then(|id| registry.tenant_name(realm, TenantId(id)));
+        let tally = traffic.get(&account).copied().unwrap_or_default();
+        TenantFigures {
+            realm: registry.realm_name(realm).to_owned(),
+            tenant: tenant.unwrap_or_default().to_owned(),
+            up: TrafficFigures { packets: tally.up_packets, bytes: tally.up_bytes },
+            down: TrafficFigures { packets: tally.down_packets, bytes: tally.down_bytes },
+            created: tally.created,
+            live: TRANSPORTS.map(|of| by_transport(census, account, of)).to_vec(),
+        }
+    });
+    by_name(figures)
+}
+
+/// One of each name: the default realm may have taken that of a realm that was removed, and a series
+/// stands on a page once.
+fn by_name(all: impl Iterator<Item = TenantFigures>) -> Vec<TenantFigures> {
+    let (mut places, mut rows) = (BTreeMap::new(), Vec::<TenantFigures>::new());
+    for figures in all {
+        let place = *places
+            .entry((figures.realm.clone(), figures.tenant.clone()))
+            .or_insert_with(|| rows.len());
+        let Some(row) = rows.get_mut(place) else {
+            rows.push(figures);
+            continue;
+        };
+        for (sum, more) in [(&mut row.up, figures.up), (&mut row.down, figures.down)] {
+            sum.packets += more.packets;
+            sum.bytes += more.bytes;
+        }
+        row.created += figures.created;
+        for (sum, more) in row.live.iter_mut().zip(&figures.live) {
+            sum.gathered += more.gathered;
+            sum.used += more.used;
+        }
+    }
+    rows
 }
 
 const TRANSPORTS: [Transport; 4] =
@@ -315,4 +339,24 @@ fn connections(of_net: &dyn Fn(&str) -> u64) -> ConnectionFigures {
 /// Seconds since the server started.
 pub(crate) fn uptime(started: SystemTime) -> u64 {
     SystemTime::now().duration_since(started).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_realms_of_one_name_are_one_series() {
+        let of = |realm: &str, tenant: &str, created| TenantFigures {
+            realm: realm.to_owned(),
+            tenant: tenant.to_owned(),
+            up: TrafficFigures { packets: created, bytes: 10 * created },
+            created,
+            live: vec![TransportFigures { used: created, ..TransportFigures::default() }],
+            ..TenantFigures::default()
+        };
+        let all = [of("b", "", 1), of("b", "app", 2), of("a", "", 4), of("b", "", 8)];
+        let rows = by_name(all.into_iter());
+        assert_eq!(rows, [of("b", "", 9), of("b", "app", 2), of("a", "", 4)]);
+    }
 }

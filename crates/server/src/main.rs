@@ -53,11 +53,11 @@ fn run(arguments: &Arguments) -> Result<(), String> {
             complain(&imported.remarks);
         }
         Command::Reload(reached) => {
-            let socket = socket(reached, source);
+            let socket = socket(reached, arguments, source)?;
             print(&at_once(commands::reload(&socket))?)?;
         }
         Command::Drain { reached, wait } => {
-            let socket = socket(reached, source);
+            let socket = socket(reached, arguments, source)?;
             let mut say = |line: &str| {
                 // A reader that has gone does not stop a drain.
                 let _ = print(line);
@@ -65,10 +65,11 @@ fn run(arguments: &Arguments) -> Result<(), String> {
             at_once(commands::drain(&socket, *wait, &mut say))?;
         }
         Command::Status { reached, json } => {
-            print(&at_once(commands::status(&socket(reached, source), *json))?)?;
+            let socket = socket(reached, arguments, source)?;
+            print(&at_once(commands::status(&socket, *json))?)?;
         }
         Command::Allocations { reached, json, kill } => {
-            let socket = socket(reached, source);
+            let socket = socket(reached, arguments, source)?;
             print(&match kill {
                 Some(id) => at_once(commands::kill(&socket, id))?,
                 None => at_once(commands::allocations(&socket, *json))?,
@@ -87,18 +88,15 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     Ok(())
 }
 
-/// The admin socket: the one that is named, else that of the configuration, which whoever asks may
-/// not be able to read, else the usual one.
-fn socket(reached: &Reached, source: impl FnOnce() -> Result<Source, String>) -> PathBuf {
-    reached.socket.clone().unwrap_or_else(|| {
-        let configured = source()
-            .ok()
-            .and_then(|source| source.load(&Surroundings::find().unwrap_or_default()).ok());
-        let config = configured.map_or_else(Config::default, |configured| configured.config);
-        config.admin.socket.path().map_or_else(
-            || Config::default().admin.socket.path().unwrap_or("".as_ref()).to_owned(),
-            ToOwned::to_owned,
-        )
+fn socket(
+    reached: &Reached,
+    arguments: &Arguments,
+    source: impl FnOnce() -> Result<Source, String>,
+) -> Result<PathBuf, String> {
+    let is_file_named = arguments.cli().config.is_some();
+    commands::socket(reached.socket.as_deref(), is_file_named, || {
+        let loaded = source()?.load(&Surroundings::find().unwrap_or_default());
+        loaded.map(|configured| configured.config).map_err(|error| error.to_string())
     })
 }
 

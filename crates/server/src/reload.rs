@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use tracing::{error, info, warn};
 use turn_admin::ReloadReport;
-use turn_config::{Change, Config, Credential, Effect, User, changes};
+use turn_config::{Config, Credential, Transport, User, changes};
 
 use crate::certificate_watch::CertificateWatch;
 use crate::running::{Running, lock};
@@ -50,8 +50,9 @@ impl Running {
         let configured =
             self.source.load(&surroundings).map_err(|unreadable| vec![unreadable.to_string()])?;
         let before = self.config();
-        let changes = changes(&before, &configured.config);
-        let config = kept(&before, configured.config);
+        let new = configured.config;
+        let config = kept(&before, new.clone());
+        let report = report(&before, &config, &new);
         // [R18] Everything that can fail, before anything changes.
         let prepared = self.server.prepare(&before, &config).map_err(|errors| {
             errors.iter().map(|error| format!("error: {error}")).collect::<Vec<_>>()
@@ -76,7 +77,8 @@ impl Running {
         } else if certificates.reload(cause, now) {
             self.certificates_replaced().await;
         }
-        Ok(say(cause, &changes))
+        say(cause, &report);
+        Ok(report)
     }
 }
 
@@ -115,15 +117,15 @@ fn records(message: &str) -> Vec<String> {
     message.split("\n\n").map(one_line).filter(|record| !record.is_empty()).collect()
 }
 
+/// What changes from `before` to `config`, and what is still missing from there to `new`.
+fn report(before: &Config, config: &Config, new: &Config) -> ReloadReport {
+    let keys = |old, new| changes(old, new).into_iter().map(|change| change.key).collect();
+    ReloadReport { changed: keys(before, config), needs_restart: keys(config, new) }
+}
+
 /// Says what changed.
-fn say(cause: &'static str, changes: &[Change]) -> ReloadReport {
-    let of = |effect: Effect| -> Vec<String> {
-        let these = changes.iter().filter(|change| change.effect == effect);
-        these.map(|change| change.key.clone()).collect()
-    };
-    let report =
-        ReloadReport { changed: of(Effect::Applied), needs_restart: of(Effect::NeedsRestart) };
-    if changes.is_empty() {
+fn say(cause: &'static str, report: &ReloadReport) {
+    if report.changed.is_empty() && report.needs_restart.is_empty() {
         info!(cause, "configuration reloaded, nothing in it has changed");
     } else {
         info!(cause, changed = report.changed.join(", "), "configuration reloaded");
@@ -134,7 +136,6 @@ fn say(cause: &'static str, changes: &[Change]) -> ReloadReport {
             "these keys changed and wait for a restart; until then they are as they were"
         );
     }
-    report
 }
 
 /// `new`, but for what can only change with a restart: that stays as it is in `old`.
@@ -152,7 +153,9 @@ fn kept(old: &Config, new: Config) -> Config {
     kept.metrics.address = old.metrics.address;
     kept.log.target.clone_from(&old.log.target);
     // A listener for TLS that stays needs its certificates, whatever becomes of it after a restart.
-    if kept.tls.certificates.is_empty() && !kept.tls.self_signed {
+    let mut transports = kept.listen.iter().flat_map(|listen| &listen.transports);
+    let has_tls = transports.any(|transport| matches!(transport, Transport::Tls | Transport::Dtls));
+    if has_tls && kept.tls.certificates.is_empty() && !kept.tls.self_signed {
         kept.tls.clone_from(&old.tls);
     }
     kept
@@ -207,6 +210,8 @@ mod tests {
 
     use std::path::Path;
 
+    use turn_config::Effect;
+
     use super::*;
 
     #[test]
@@ -226,6 +231,25 @@ mod tests {
         let left = changes(&kept, &new);
         assert!(!left.is_empty());
         assert!(left.iter().all(|change| change.effect == Effect::NeedsRestart), "{left:?}");
+    }
+
+    #[test]
+    fn certificates_that_a_listener_still_needs_are_kept_and_not_called_changed() {
+        let with = |transports: &str, tls: &str| {
+            config(&format!(
+                "[[listen]]\naddress = '127.0.0.1:3478'\ntransports = [{transports}]\n[tls]\n{tls}"
+            ))
+        };
+        let pair = "certificates = [{ certificate = 'a.pem', key = 'a.key' }]";
+        let (tls, plain) = (with("'udp', 'tls'", pair), with("'udp'", ""));
+        let still = kept(&tls, plain.clone());
+        assert_eq!((&still.tls, &still.listen), (&tls.tls, &tls.listen));
+        let report = report(&tls, &still, &plain);
+        assert_eq!(report.changed, [""; 0]);
+        assert_eq!(report.needs_restart, ["listen", "tls.certificates"]);
+        // Nobody needs them where no listener speaks TLS.
+        let spare = with("'udp'", pair);
+        assert!(kept(&spare, plain).tls.certificates.is_empty());
     }
 
     #[test]

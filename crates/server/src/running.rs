@@ -139,11 +139,13 @@ impl Running {
         let control: Arc<dyn Control> = Arc::clone(self) as _;
         doors.open(&control, &until).map_err(|error| format!("error: {error}"))?;
         let beats = tokio::spawn(Arc::clone(self).beat());
+        let certificates = tokio::spawn(Arc::clone(self).watch_certificates());
         systemd::ready(&self.status_line());
         self.logger.serve();
         let ended = self.serve(&mut signals).await;
         systemd::stopping(Duration::ZERO);
         beats.abort();
+        certificates.abort();
         // The doors close, and the socket's file goes.
         over.send_replace(true);
         for _ in 0..CLOSING_TURNS {
@@ -165,12 +167,9 @@ impl Running {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut drain_looks = interval(DRAIN_INTERVAL);
         drain_looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Nothing here waits for a shard or for a reload: one that hangs must not keep the next signal
+        // from being heard.
         loop {
-            let next_look = match self.certificates.try_lock() {
-                Ok(watch) => watch.next_look(),
-                // A reload looks at them.
-                Err(_) => tokio::time::Instant::now() + Duration::from_secs(1),
-            };
             tokio::select! {
                 wish = signals.next() => {
                     if let Some(signal) = self.heed(wish) {
@@ -186,7 +185,6 @@ impl Running {
                 _ = looks.tick() => self.observer.tick(),
                 () = self.drain_changed.notified() => {}
                 _ = drain_looks.tick(), if self.drain.draining().is_some() => {}
-                () = sleep_until(next_look) => self.look_at_certificates().await,
             }
             if self.drain_is_over() {
                 return Ok(());
@@ -212,7 +210,6 @@ impl Running {
             }
             Wish::Reload => {
                 let running = Arc::clone(self);
-                // A shard that hangs must not keep the next signal from being heard.
                 tokio::spawn(async move {
                     // It has been said in the log.
                     let _ = running.reload_for("SIGHUP").await;
@@ -234,7 +231,7 @@ impl Running {
         }
         // [R19] Readiness goes with it at once.
         self.server.fleet().set_draining(true);
-        let live = self.server.fleet().shared().allocations();
+        let live = self.server.fleet().allocations();
         info!(
             cause = cause.as_str(),
             allocations = live,
@@ -248,7 +245,7 @@ impl Running {
     }
 
     fn drain_is_over(&self) -> bool {
-        let live = self.server.fleet().shared().allocations();
+        let live = self.server.fleet().allocations();
         match self.drain.look(Instant::now(), live) {
             None => return false,
             Some(Drained::Empty) => info!(allocations = live, "drained, stopping"),
@@ -259,10 +256,15 @@ impl Running {
         true
     }
 
-    async fn look_at_certificates(&self) {
-        let mut watch = self.certificates.lock().await;
-        if watch.look(tokio::time::Instant::now(), SystemTime::now()) {
-            self.certificates_replaced().await;
+    /// Looks at the certificates' files whenever it is time.
+    async fn watch_certificates(self: Arc<Self>) {
+        loop {
+            let next_look = self.certificates.lock().await.next_look();
+            sleep_until(next_look).await;
+            let mut watch = self.certificates.lock().await;
+            if watch.look(tokio::time::Instant::now(), SystemTime::now()) {
+                self.certificates_replaced().await;
+            }
         }
     }
 
@@ -315,7 +317,7 @@ impl Running {
     pub(crate) fn status_line(&self) -> String {
         match self.drain.draining() {
             Some(draining) => {
-                let live = self.server.fleet().shared().allocations();
+                let live = self.server.fleet().allocations();
                 format!("draining because of {}: {live} allocations left", draining.cause.as_str())
             }
             None => {
@@ -340,4 +342,47 @@ const CLOSING_TURNS: usize = 64;
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use turn_config::Environment;
+
+    use super::*;
+    use crate::arguments::Arguments;
+    use crate::logging;
+    use crate::surroundings::Surroundings;
+
+    #[tokio::test]
+    async fn a_reload_that_hangs_keeps_nobody_from_stopping_the_server() {
+        let (running, doors) = start("[metrics]\naddress = 'off'\n[admin]\nsocket = 'off'\n");
+        let hangs = running.certificates.lock().await;
+        let signals = Signals::heed().unwrap();
+        let looking = tokio::spawn({
+            let running = Arc::clone(&running);
+            async move { running.look_after(doors, signals).await }
+        });
+        // Longer than anything in the loop waits for its turn.
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        running.begin_to_drain(Cause::Admin, Duration::ZERO);
+        timeout(Duration::from_secs(5), looking).await.unwrap().unwrap().unwrap();
+        drop(hangs);
+        running.stop().unwrap();
+    }
+
+    fn start(text: &str) -> (Arc<Running>, Doors) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("t.toml");
+        let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let listen = format!("[[listen]]\naddress = '127.0.0.1:{port}'\n");
+        std::fs::write(&path, format!("shards = 1\n{listen}{text}")).unwrap();
+        let line = ["turnserver".to_owned(), "-c".to_owned(), path.display().to_string()];
+        let arguments = Arguments::parse(&line).unwrap();
+        let source = Source::new(&arguments, Environment::default()).unwrap();
+        let configured = source.load(&Surroundings::find().unwrap()).unwrap();
+        let logger = logging::start(&configured.config.log).unwrap();
+        Running::start(configured, source, None, logger).unwrap()
+    }
 }

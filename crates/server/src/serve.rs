@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 use turn_config::{Config, LogTarget};
 
+use crate::doors::Doors;
 use crate::logging::{self, Logger, SinkError};
 use crate::plan::Origin;
 use crate::process::is_root_of_a_host;
@@ -33,19 +35,49 @@ pub fn serve(source: Source, print: impl FnOnce(&str) -> Result<(), String>) -> 
         .enable_all()
         .build()
         .map_err(|error| format!("error: cannot start: {error}"))?;
-    let (running, ended) = runtime.block_on(async {
+    let served = runtime.block_on(async {
         // Before anything is served, so that a signal that comes early ends nothing.
-        let signals = Signals::heed().map_err(|error| format!("error: no signals: {error}"))?;
-        let (running, doors) = Running::start(configured, source, trial.as_ref(), logger)
-            .map_err(|error| format!("error: {error}"))?;
+        let mut signals = Signals::heed().map_err(|error| format!("error: no signals: {error}"))?;
+        let started = start(configured, source, trial, logger);
+        let (running, doors) = tokio::select! {
+            started = started => started?,
+            signal = signals.stop() => {
+                info!(signal, "stopping, before it has served");
+                return Ok(None);
+            }
+        };
         print(&running.server().banner().render())?;
         let ended = running.look_after(doors, signals).await;
-        Ok::<(Arc<Running>, Result<(), String>), String>((running, ended))
+        Ok::<_, String>(Some((running, ended)))
     })?;
+    let Some((running, ended)) = served else { return Ok(()) };
     let stopped = running.stop().map_err(|error| format!("error: a shard failed: {error}"));
     // Whoever still waits at a door has had time to hear of it.
     drop(runtime);
     ended.and(stopped)
+}
+
+/// Starts in a thread of its own: an address that is missing is waited for, and whoever wants to
+/// stop meanwhile does not wait.
+async fn start(
+    configured: Configured,
+    source: Source,
+    trial: Option<TrialCredentials>,
+    logger: Logger,
+) -> Result<(Arc<Running>, Doors), String> {
+    let (tell, started) = oneshot::channel();
+    let starting = move || {
+        // Nobody listens any more where the process is about to end.
+        let _ = tell.send(Running::start(configured, source, trial.as_ref(), logger));
+    };
+    std::thread::Builder::new()
+        .name("start".to_owned())
+        .spawn(starting)
+        .map_err(|error| format!("error: cannot start: {error}"))?;
+    match started.await {
+        Ok(started) => started.map_err(|error| format!("error: {error}")),
+        Err(_) => Err("error: the start has panicked".to_owned()),
+    }
 }
 
 /// Starts the log where the configuration wants it. coturn serves without the log file that it

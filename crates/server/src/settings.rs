@@ -146,28 +146,13 @@ fn default_realm(
         })?;
         keyring.add_secret(trial.secret.reveal().as_bytes(), None);
     }
-    let limits = &config.limits;
     Ok(Realm {
         name: config.realm.as_str().into(),
         server_names: Vec::new(),
         keyring,
         anonymous: auth.anonymous,
         peers: peers(config, &config.peers, given),
-        limits: RealmLimits {
-            // The process's limit is the default realm's too.
-            allocations: None,
-            allocations_per_user: per_user(limits.allocations_per_user),
-            permissions_per_allocation: limits.permissions_per_allocation.value(),
-            channels_per_allocation: limits.channels_per_allocation.value(),
-            peers_per_allocation: limits.peers_per_allocation.value(),
-            new_peers: limits.new_peers.value().map(rate),
-            peer_connections_per_allocation: limits.peer_connections_per_allocation.value(),
-            bandwidth_per_allocation: limits.bandwidth_per_allocation.value().map(bandwidth),
-            bandwidth_per_user: limits.bandwidth_per_user.value().map(bandwidth),
-            bandwidth_per_realm: limits.bandwidth_per_realm.value().map(bandwidth),
-            max_lifetime: limits.max_lifetime,
-            max_allocation_age: limits.max_allocation_age.value(),
-        },
+        limits: realm_limits(&config.limits.of_realm()),
         relay_addresses: Vec::new(),
         default_family: default_family(config.relay.default_family),
         tenants: of_secrets(&auth.secrets, tenants),
@@ -195,27 +180,13 @@ fn named_realm(
         found.ok_or(SettingsError::RelayAddress { realm, address })
     };
     let relay_addresses = realm.relay_addresses.iter().map(place).collect::<Result<_, _>>()?;
-    let limits = &realm.limits;
     Ok(Realm {
         name: realm.name.as_str().into(),
         server_names: realm.server_names.iter().map(|name| name.as_str().into()).collect(),
         keyring,
         anonymous: auth.anonymous,
         peers: peers(config, &realm.peers, given),
-        limits: RealmLimits {
-            allocations: limits.allocations.value(),
-            allocations_per_user: per_user(limits.allocations_per_user),
-            permissions_per_allocation: limits.permissions_per_allocation.value(),
-            channels_per_allocation: limits.channels_per_allocation.value(),
-            peers_per_allocation: limits.peers_per_allocation.value(),
-            new_peers: limits.new_peers.value().map(rate),
-            peer_connections_per_allocation: limits.peer_connections_per_allocation.value(),
-            bandwidth_per_allocation: limits.bandwidth_per_allocation.value().map(bandwidth),
-            bandwidth_per_user: limits.bandwidth_per_user.value().map(bandwidth),
-            bandwidth_per_realm: limits.bandwidth_per_realm.value().map(bandwidth),
-            max_lifetime: limits.max_lifetime,
-            max_allocation_age: limits.max_allocation_age.value(),
-        },
+        limits: realm_limits(&realm.limits),
         relay_addresses,
         default_family: default_family(realm.default_family),
         tenants: of_secrets(&auth.secrets, tenants),
@@ -313,6 +284,24 @@ fn peers(config: &Config, peers: &Peers, given: Given<'_>) -> PeerPolicy {
 fn peer_rule(rule: &turn_config::PeerRule) -> Option<PeerRule> {
     let range = AddressRange::new(rule.range.first, rule.range.last)?;
     Some(PeerRule { range, ports: rule.ports.clone() })
+}
+
+/// Limits of one realm.
+fn realm_limits(limits: &turn_config::RealmLimits) -> RealmLimits {
+    RealmLimits {
+        allocations: limits.allocations.value(),
+        allocations_per_user: per_user(limits.allocations_per_user),
+        permissions_per_allocation: limits.permissions_per_allocation.value(),
+        channels_per_allocation: limits.channels_per_allocation.value(),
+        peers_per_allocation: limits.peers_per_allocation.value(),
+        new_peers: limits.new_peers.value().map(rate),
+        peer_connections_per_allocation: limits.peer_connections_per_allocation.value(),
+        bandwidth_per_allocation: limits.bandwidth_per_allocation.value().map(bandwidth),
+        bandwidth_per_user: limits.bandwidth_per_user.value().map(bandwidth),
+        bandwidth_per_realm: limits.bandwidth_per_realm.value().map(bandwidth),
+        max_lifetime: limits.max_lifetime,
+        max_allocation_age: limits.max_allocation_age.value(),
+    }
 }
 
 /// Limits of the whole process.

@@ -51,6 +51,15 @@ impl Signals {
         })
     }
 
+    /// Waits for one that stops, and gives its name; others wait for [`Signals::next`].
+    pub async fn stop(&mut self) -> &'static str {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
     /// Waits for the next one. Dropping the future loses none.
     pub async fn next(&mut self) -> Wish {
         tokio::select! {

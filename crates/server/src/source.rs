@@ -10,6 +10,7 @@
 //! What a file is written in: `--format`; else its name (`*.toml`, `*.conf`); else what it looks
 //! like. TOML that does not parse is never tried as coturn's.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use turn_config::{Config, Environment, LogLevel, Switches};
@@ -34,11 +35,11 @@ pub struct Source {
     environment: Environment,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum From {
     Nothing,
     File(PathBuf, Format),
-    /// coturn's flags, as they were given.
+    /// coturn's flags, as they were given; they may hold secrets.
     Flags(Vec<String>),
 }
 
@@ -63,6 +64,16 @@ pub struct Configured {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreadable(pub String);
+
+impl fmt::Debug for From {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("Nothing"),
+            Self::File(path, format) => f.debug_tuple("File").field(path).field(format).finish(),
+            Self::Flags(_) => f.debug_tuple("Flags").finish_non_exhaustive(),
+        }
+    }
+}
 
 impl Source {
     /// What the command line asks for.
@@ -268,7 +279,10 @@ fn format(path: &Path, said: Option<Format>) -> Result<Format, Unreadable> {
 fn found(paths: &[PathBuf]) -> Option<PathBuf> {
     let says_something = |path: &&PathBuf| match std::fs::read(path) {
         Ok(text) => turn_coturn::has_active_line(&String::from_utf8_lossy(&text)),
-        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        // A link that leads nowhere is there, and somebody means it.
+        Err(error) => {
+            error.kind() != std::io::ErrorKind::NotFound || path.symlink_metadata().is_ok()
+        }
     };
     paths.iter().find(says_something).cloned()
 }
@@ -352,6 +366,9 @@ mod tests {
         assert!(listen.transports.contains(&Transport::Udp));
         let told = configured.warnings.join("\n");
         assert!(told.contains("command line") && !told.contains("secret\n"), "{told}");
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let source = Source::new(&Arguments::parse(&words).unwrap(), Environment::default());
+        assert!(!format!("{source:?}").contains("ann:secret"));
         assert!(load("turnserver -n --no-such-option").is_err());
     }
 
@@ -373,6 +390,21 @@ mod tests {
         let paths = [&missing, &empty.path, &full.path].map(PathBuf::clone);
         assert_eq!(found(&paths), paths.last().cloned());
         assert_eq!(found(paths.get(..2).unwrap()), None);
+        let link = empty.path.with_file_name("link.toml");
+        std::os::unix::fs::symlink(&missing, &link).unwrap();
+        assert_eq!(found(std::slice::from_ref(&link)), Some(link));
+    }
+
+    #[test]
+    fn a_file_of_coturns_may_have_remarks_in_any_encoding() {
+        let file = File::new("t.conf", "");
+        let text = b"# f\xfcr alle\nrealm=a.b # \xfc\nlt-cred-mech\nuser=ann:secret\n";
+        std::fs::write(&file.path, text).unwrap();
+        let configured = load(&format!("turnserver -c {file}")).unwrap();
+        assert_eq!(
+            (configured.config.realm.as_str(), configured.config.auth.users.len()),
+            ("a.b", 1)
+        );
     }
 
     #[test]
@@ -404,8 +436,8 @@ mod tests {
         }
     }
 
-    impl std::fmt::Display for File {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    impl fmt::Display for File {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             self.path.display().fmt(f)
         }
     }

@@ -26,8 +26,12 @@ pub fn status(status: &str) {
 
 /// The server stops, which may take this long.
 pub fn stopping(patience: Duration) {
-    let micros = u32::try_from((patience + MARGIN).as_micros()).unwrap_or(u32::MAX);
-    notify(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(micros)]);
+    notify(&[NotifyState::Stopping, NotifyState::Custom(&extended(patience))]);
+}
+
+/// The library's own form of it ends at 71 minutes.
+fn extended(patience: Duration) -> String {
+    format!("EXTEND_TIMEOUT_USEC={}", (patience + MARGIN).as_micros())
 }
 
 /// Every shard has turned since the last time.
@@ -46,5 +50,16 @@ const MARGIN: Duration = Duration::from_secs(10);
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         debug!(%error, "systemd cannot be told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r19_a_stop_of_a_week_is_given_a_week() {
+        let week = Duration::from_secs(7 * 86_400);
+        assert_eq!(extended(week), "EXTEND_TIMEOUT_USEC=604810000000");
     }
 }

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use common::{Site, free_port, head, until};
 use turn_admin::client::Client as AdminClient;
 use turn_admin::{Control as _, DrainState, Ended};
-use turn_client::{Error, Origin};
+use turn_client::{AllocateOptions, Client, Error, Origin};
 use turn_codec::ChannelNumber;
+use turn_codec::attribute::EvenPort;
 use turnserver::signals::Signals;
 
 const AUTH: &str = "realm = 'a.example'\n";
@@ -141,6 +142,26 @@ fn r19_a_drain_ends_at_its_deadline_and_a_threshold_ends_it_early() {
             assert!(took < Duration::from_millis(least + 1_500), "{took:?}");
         });
     }
+}
+
+#[test]
+fn r19_a_reserved_port_keeps_no_drain_waiting() {
+    let mut site = site("");
+    let server = site.running.server().listening().first().unwrap().address;
+    let credentials = turn_client::Credentials::password("ann", "a password of ann");
+    let mut ann = Client::connect("127.0.0.1:0".parse().unwrap(), server, credentials).unwrap();
+    let reserve = Some(EvenPort { reserve: true });
+    ann.allocate(&AllocateOptions { even_port: reserve, ..AllocateOptions::default() }).unwrap();
+    ann.refresh(Duration::ZERO).unwrap();
+    let (running, doors) = (site.running.clone(), site.doors.take().unwrap());
+    site.run(async {
+        let signals = Signals::heed().unwrap();
+        assert_eq!(running.server().fleet().shared().allocations(), 1, "the reservation");
+        running.drain().await;
+        let start = Instant::now();
+        running.look_after(doors, signals).await.unwrap();
+        assert!(start.elapsed() < Duration::from_secs(2));
+    });
 }
 
 #[test]

@@ -40,6 +40,8 @@ const SETS: usize = 1 << 14;
 const WAYS: usize = 4;
 const TIME_BITS: u32 = 40;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
+/// In microseconds.
+const SECOND: u64 = 1_000_000;
 /// Half the range: further ahead is the past. 6.3 days.
 const HALF: u64 = 1 << (TIME_BITS - 1);
 /// How far the clocks of two shards may be apart: the time that one is kept from the processor
@@ -85,7 +87,9 @@ impl Buckets {
         self.change(purpose, key, price, span, now, true)
     }
 
-    /// Takes `bytes` of a bandwidth, or nothing.
+    /// Takes at least `bytes` of a bandwidth, or nothing; gives how many. The table counts in
+    /// microseconds: a part of one would be lost to one side or the other, and at 1 Gbit/s that
+    /// is half a packet.
     pub(crate) fn take_bytes(
         &self,
         purpose: Purpose,
@@ -93,9 +97,12 @@ impl Buckets {
         of: Bandwidth,
         bytes: u64,
         now: Instant,
-    ) -> bool {
-        let micros = |bytes: u64| bytes.saturating_mul(1_000_000) / of.bytes_per_second.max(1);
-        self.change(purpose, key, micros(bytes), micros(of.burst()), now, true)
+    ) -> Option<u64> {
+        let per_second = of.bytes_per_second.max(1);
+        let price = bytes.saturating_mul(SECOND).div_ceil(per_second);
+        let span = of.burst().saturating_mul(SECOND) / per_second;
+        let granted = price.saturating_mul(per_second) / SECOND;
+        self.change(purpose, key, price, span, now, true).then_some(granted.max(bytes))
     }
 
     /// Whether `cost` units could be taken.
@@ -232,6 +239,26 @@ mod tests {
             admitted(&buckets, 7, rate, 5_000, start + Duration::from_secs(86_400 * 30)),
             2_000
         );
+    }
+
+    #[test]
+    fn bandwidth_is_exact_for_packets_that_fill_no_whole_microsecond() {
+        for (bytes_per_second, packet) in
+            [(125_000_000, 240), (1_250_000_000, 160), (1_250_000_001, 1_300), (125_000, 160)]
+        {
+            let start = Instant::now();
+            let (buckets, limit) = (Buckets::new(start), Bandwidth { bytes_per_second });
+            let take = |now| buckets.take_bytes(Purpose::ProcessUp, 0, limit, packet, now);
+            while take(start).is_some() {}
+            let later = start + Duration::from_millis(200);
+            let passed: u64 = std::iter::from_fn(|| take(later)).sum();
+            let expected = bytes_per_second / 5;
+            let off = passed.abs_diff(expected);
+            assert!(
+                off <= expected / 100 + packet,
+                "{passed} of {expected} bytes, {packet} at once"
+            );
+        }
     }
 
     #[test]

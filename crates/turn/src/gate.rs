@@ -87,7 +87,9 @@ impl Gate {
         let asked = Asked::of(link, &message);
         // [A20] The realm that the client speaks to, whatever the message names.
         let realm = settings.realm(link.realm);
-        if realm.anonymous && !realm.is_removed {
+        // What a user has made stays that user's, though a reload has opened the realm since.
+        let is_of_user = live.is_some_and(|owner| owner.key.is_some());
+        if realm.anonymous && !realm.is_removed && !is_of_user {
             let signer = Signer { key: None, integrity: Integrity::Sha1 };
             let owner = self.anonymous(link.realm);
             return Ok(Authenticated { message, asked, owner, signer });

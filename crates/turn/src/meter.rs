@@ -174,7 +174,7 @@ impl Lease {
         bytes: u64,
         limit: Bandwidth,
         now: Instant,
-        lease: impl Fn(u64) -> bool,
+        lease: impl Fn(u64) -> Option<u64>,
     ) -> bool {
         if self.bytes < bytes {
             if self.empty_until.is_some_and(|until| now < until) {
@@ -182,7 +182,7 @@ impl Lease {
             }
             let missing = bytes - self.bytes;
             let share = self.next_share(limit, now).max(missing);
-            let granted = [share, missing].into_iter().find(|&bytes| lease(bytes));
+            let granted = [share, missing].into_iter().find_map(lease);
             let Some(granted) = granted else {
                 self.refill = None;
                 self.empty_until = Some(now + LEASE);
@@ -287,15 +287,38 @@ mod tests {
     }
 
     #[test]
+    fn process_limit_of_many_slow_flows_is_its_limit() {
+        let process = Some(Bandwidth { bytes_per_second: 125_000_000 });
+        let settings = of_realm(RealmLimits::default());
+        let limits = crate::settings::Limits { bandwidth: process, ..settings.limits.clone() };
+        let settings = Settings { limits, ..settings };
+        let start = Instant::now();
+        let shared = Buckets::new(start);
+        let mut meters: Vec<_> = (0..20_000).map(|_| Meter::default()).collect();
+        let mut passed = 0;
+        // Fifty packets a second each, which is twice the limit.
+        for millisecond in 0..600_usize {
+            let now = start + Duration::from_millis(millisecond as u64);
+            for meter in meters.iter_mut().skip(millisecond % 20).step_by(20) {
+                if meter.admit(Direction::Up, 240, &ANN, &settings, &shared, now).is_ok() {
+                    passed += 240;
+                }
+            }
+        }
+        let expected = 125_000_000 * 6 / 10 + 125_000_000 / 4;
+        assert!((expected * 9 / 10..=expected * 11 / 10).contains(&passed), "{passed}");
+    }
+
+    #[test]
     fn a_steady_flow_seldom_asks_for_more() {
         let start = Instant::now();
         let mut lease = Lease::default();
         let asked = std::cell::Cell::new(0);
         for millisecond in 0..1_000 {
             let now = start + Duration::from_millis(millisecond);
-            assert!(lease.take(160, Bandwidth { bytes_per_second: 1_000_000 }, now, |_| {
+            assert!(lease.take(160, Bandwidth { bytes_per_second: 1_000_000 }, now, |bytes| {
                 asked.set(asked.get() + 1);
-                true
+                Some(bytes)
             }));
         }
         assert!(asked.get() < 200, "{} times for 1,000 packets", asked.get());

@@ -432,7 +432,7 @@ impl Opening {
             bench.table.discard_relay(relay, now.mono, bench.outbox);
         }
         if let Some(relay) = self.current.take() {
-            bench.table.discard_relay(relay, now.mono, bench.outbox);
+            self.close(bench, now, relay);
         }
     }
 }

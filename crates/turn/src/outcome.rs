@@ -26,7 +26,8 @@ pub enum Outcome {
     /// Control message served: drain
     /// [`Engine::poll_action`](crate::Engine::poll_action) until it is empty.
     Handled,
-    /// Nothing leaves; the reason has been counted.
+    /// Nothing leaves; the reason has been counted. What there is to report of it comes with the
+    /// actions of any later call.
     Dropped(DropReason),
 }
 

@@ -496,13 +496,16 @@ fn t13_quota_unit_is_held_for_life_and_given_back_once_on_every_way_out() {
 
 #[test]
 fn t13_stream_that_ends_while_its_socket_opens_leaves_nothing() {
-    let world = world();
-    let ann = world.client("ann").over(Transport::Tcp).challenged();
-    world.hold_completions();
-    ann.allocate_request().once().expect_silence();
-    world.close_link(&ann);
-    world.release_completions().expect_silence();
-    assert_eq!((world.allocations(), world.relay_count(), world.quota_units()), (0, 0, 0));
+    for reserve in [false, true] {
+        let world = world();
+        let ann = world.client("ann").over(Transport::Tcp).challenged();
+        world.hold_completions();
+        ann.allocate_request().with(EvenPort { reserve }).once().expect_silence();
+        world.close_link(&ann);
+        world.release_completions().expect_silence();
+        assert_eq!((world.allocations(), world.relay_count(), world.quota_units()), (0, 0, 0));
+        world.expect_nothing_left_in_the_end();
+    }
 }
 
 #[test]

@@ -73,6 +73,17 @@ fn operator_ends_an_allocation_and_all_that_it_has() {
     world.expect_nothing_left_in_the_end();
 }
 
+#[test]
+fn what_has_expired_cannot_be_ended_though_it_was_not_swept_yet() {
+    let world = world();
+    world.client("ann").allocate();
+    let id = world.survey(1)[0].id;
+    world.advance_without_sweep(secs(600));
+    assert!(!world.end_allocation(id));
+    world.advance(secs(1));
+    assert_eq!(ended(&world), [EndReason::Expired]);
+}
+
 fn ended(world: &World) -> Vec<EndReason> {
     let reason = |report: Report| match report {
         Report::Ended { reason, .. } => Some(reason),

@@ -674,6 +674,18 @@ fn jump_of_the_wall_clock_moves_no_expiry() {
 }
 
 #[test]
+fn a18_allocation_of_a_user_stays_theirs_when_a_reload_opens_the_realm() {
+    let world = world();
+    let ann = world.client("ann").allocate();
+    world.reload(|setup| setup.realm().anonymous = true);
+    assert_eq!(ann.refresh(600).code(), 200);
+    ann.permit(PEER).send(PEER, b"x").expect_at_peer(PEER, b"x");
+    assert_eq!(ann.ask(Method::REFRESH).with(Lifetime(0)).once_unsigned().code(), 401);
+    assert_eq!(world.allocations(), 1);
+    assert_eq!(world.client("eve").allocate_request().once_unsigned().code(), 200);
+}
+
+#[test]
 fn anonymous_realm_serves_everybody_without_credentials() {
     let world = World::new().realm(|realm| realm.anonymous = true);
     let answer = world.client("").allocate_request().once_unsigned().answer();

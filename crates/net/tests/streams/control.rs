@@ -1,18 +1,19 @@
 //! What the control thread asks of shards: looks, kills, beats, handshakes.
 
+use std::net::UdpSocket;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 use turn_codec::Method;
 use turn_codec::attribute::Lifetime;
-use turn_engine::{AllocationId, Report, ShardId, Transport};
+use turn_engine::{AllocationId, Bandwidth, Realm, RealmLimits, Report, ShardId, Transport};
 use turn_net::{Fleet, Observer};
 
-use crate::client::{error_of, is_success};
+use crate::client::{channel_data, error_of, is_success};
 use crate::dtls::Session;
-use crate::server::{Server, Setup};
+use crate::server::{Server, Setup, open_realm};
 
 #[test]
 fn inspection_sees_the_engine_of_every_shard_in_order() {
@@ -58,6 +59,38 @@ fn draining_server_refuses_new_allocations_and_serves_the_old_ones() {
     assert!(is_success(&old.ask(Method::REFRESH, &[&Lifetime(600)])));
     server.fleet.set_draining(false);
     new.allocate();
+}
+
+#[test]
+fn limit_that_drops_a_packet_is_reported_though_nobody_asks_for_anything() {
+    let journal = Arc::new(Journal::default());
+    let slow = Some(Bandwidth { bytes_per_second: 1 });
+    let limits = RealmLimits { bandwidth_per_allocation: slow, ..RealmLimits::default() };
+    let realms = vec![Realm { limits, ..open_realm("localhost") }];
+    let server = Setup { realms, observer: journal.clone(), ..Setup::default() }.start();
+    let (mut client, peer) = (server.udp(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    client.allocate();
+    client.bind_channel(peer.local_addr().unwrap());
+    // More than its burst.
+    for _ in 0..80 {
+        client.send(&channel_data(&[7; 1_000]));
+    }
+    let started = Instant::now();
+    while journal.limits().is_empty() {
+        assert!(started.elapsed() < Duration::from_secs(5), "no word of it");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(journal.limits(), ["bandwidth_per_allocation"]);
+}
+
+#[test]
+fn r19_server_that_stops_begins_nothing_new() {
+    let server = Setup::default().start();
+    server.tcp().allocate();
+    assert!(!server.fleet.shared().is_draining());
+    server.fleet.stop().unwrap();
+    assert!(server.fleet.shared().is_draining());
+    assert_eq!(server.allocations(), 0);
 }
 
 #[test]
@@ -145,11 +178,16 @@ fn end(server: &Server, id: AllocationId) -> bool {
 struct Journal {
     created: Mutex<Vec<AllocationId>>,
     handshakes: Mutex<Vec<(Transport, Duration)>>,
+    limits: Mutex<Vec<&'static str>>,
 }
 
 impl Journal {
     fn created(&self) -> Vec<AllocationId> {
         self.created.lock().unwrap().clone()
+    }
+
+    fn limits(&self) -> Vec<&'static str> {
+        self.limits.lock().unwrap().clone()
     }
 
     fn handshakes(&self) -> Vec<(Transport, Duration)> {
@@ -159,8 +197,13 @@ impl Journal {
 
 impl Observer for Journal {
     fn report(&self, _: ShardId, report: Report) {
-        if let Report::Created { id, .. } = report {
-            self.created.lock().unwrap().push(id);
+        match report {
+            Report::Created { id, .. } => self.created.lock().unwrap().push(id),
+            Report::LimitReached { key, .. } => self.limits.lock().unwrap().push(key),
+            Report::Ended { .. }
+            | Report::AuthFailed { .. }
+            | Report::Refused { .. }
+            | Report::PeerDenied { .. } => {}
         }
     }
 

@@ -134,7 +134,13 @@ fn x8_end_is_waited_for_only_as_long_as_something_moves() {
     let (peer, data) = spliced(&server, server.tcp());
     let mut flooding = data.stream.try_clone().unwrap();
     let flood = thread::spawn(move || flooding.write_all(&pattern(4 * LONG)));
-    thread::sleep(Duration::from_millis(300));
+    // Until all that is between the two is full.
+    let (mut carried, mut before) = (0, None);
+    while carried == 0 || before != Some(carried) {
+        before = Some(carried);
+        thread::sleep(Duration::from_millis(300));
+        carried = server.count("relayed_up_bytes");
+    }
     // It ends its own direction, and never reads the other.
     peer.shutdown(Shutdown::Write).unwrap();
     server.wait_for("connections_closed", 1);

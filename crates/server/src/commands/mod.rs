@@ -9,4 +9,4 @@ pub use check::Checked;
 pub use check::check;
 pub use import::Imported;
 pub use import::import;
-pub use remote::{allocations, drain, kill, reload, status};
+pub use remote::{allocations, drain, kill, reload, socket, status};

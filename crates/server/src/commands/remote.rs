@@ -6,11 +6,44 @@ use std::time::Duration;
 use serde::Serialize;
 use turn_admin::client::{Client, ClientError};
 use turn_admin::{AllocationRow, DrainState, DrainStatus, Ended, Status};
+use turn_config::Config;
 
 use super::table::{Table, amount, duration};
 
 /// How often a server that drains is asked how it goes.
 const ASK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The admin socket to speak to: the one that is `named`, else that of the configuration. The usual
+/// one takes its place only where the configuration was looked for, because whoever asks may not be
+/// able to read it; where a file is named, another server may be at the usual one.
+///
+/// # Errors
+/// The file that is named cannot be used, or there is no socket.
+pub fn socket(
+    named: Option<&Path>,
+    is_file_named: bool,
+    configured: impl FnOnce() -> Result<Config, String>,
+) -> Result<PathBuf, String> {
+    if let Some(path) = named {
+        return Ok(path.to_owned());
+    }
+    let config = match configured() {
+        Ok(config) => config,
+        Err(error) if is_file_named => {
+            let error = error.trim_end();
+            return Err(format!(
+                "{error}\n\nerror: so it is not known where the server's admin socket is\n  = help: correct the file, or \
+                 name the socket: --socket PATH"
+            ));
+        }
+        Err(_) => Config::default(),
+    };
+    config.admin.socket.path().map(ToOwned::to_owned).ok_or_else(|| {
+        "error: admin.socket is \"off\" in this configuration, so no command reaches its server\n  = help: signals do: \
+         SIGHUP reloads, SIGUSR1 drains; or name the socket of another: --socket PATH"
+            .to_owned()
+    })
+}
 
 /// `turnserver reload`: what has changed.
 ///
@@ -52,8 +85,9 @@ pub async fn drain(
         tokio::time::sleep(ASK_INTERVAL).await;
         status = match client.drain_status().await {
             Ok(status) => status,
-            // It has ended.
-            Err(ClientError::NoServer { .. } | ClientError::Unreachable { .. }) => break,
+            // It has ended, perhaps while it was about to answer.
+            Err(ClientError::NoServer { .. }) => break,
+            Err(_) if Client::connect(socket).await.is_err() => break,
             Err(error) => return Err(told(error)),
         };
         if status.allocations != left {
@@ -61,22 +95,29 @@ pub async fn drain(
             say(&drain_line(&status));
         }
     }
-    if waits {
-        wait_for_the_end(&client).await;
-        say("ended\n");
+    if !waits {
+        return Ok(());
     }
-    Ok(())
+    if has_ended(&client).await {
+        say("ended\n");
+        return Ok(());
+    }
+    let pid = client.status().await.map_err(told)?.pid;
+    Err(format!(
+        "error: the server has drained and does not end\n  = help: its log says why; kill -9 {pid} ends it"
+    ))
 }
 
-/// The server closes its doors last.
-async fn wait_for_the_end(client: &Client) {
+/// Whether the server is gone, which closes its doors last.
+async fn has_ended(client: &Client) -> bool {
     // Bounded: a server that does not end is no reason to hang.
     for _ in 0..60 {
         if client.version().await.is_err() {
-            return;
+            return true;
         }
         tokio::time::sleep(ASK_INTERVAL).await;
     }
+    false
 }
 
 fn drain_line(status: &DrainStatus) -> String {
@@ -224,6 +265,23 @@ fn told(error: ClientError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_usual_socket_is_never_taken_for_that_of_a_named_file() {
+        let usual = Path::new("/run/turnserver/admin.sock");
+        let broken = || Err("error: a mistake".to_owned());
+        assert_eq!(socket(None, false, broken).as_deref(), Ok(usual));
+        let error = socket(None, true, broken).err().unwrap_or_default();
+        assert!(error.starts_with("error: a mistake") && error.contains("--socket"), "{error}");
+        let mut off = Config::default();
+        off.admin.socket = turn_config::SocketPath::Off;
+        for is_file_named in [false, true] {
+            let error = socket(None, is_file_named, || Ok(off.clone())).err().unwrap_or_default();
+            assert!(error.contains("SIGHUP"), "{error}");
+        }
+        let named = Path::new("a.sock");
+        assert_eq!(socket(Some(named), true, broken).as_deref(), Ok(named));
+    }
 
     #[test]
     fn a_table_of_allocations_shows_whose_they_are_and_escapes_names() {

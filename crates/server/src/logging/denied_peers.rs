@@ -169,7 +169,7 @@ fn say(hints: &PeerHints, realm: RealmId, peer: IpAddr, refusal: &Refusal, redac
     }
 }
 
-/// What to write to open `peer`.
+/// What to write to open `peer`. Its own quotes are single ones, so that the log need not escape them.
 fn line(hints: &PeerHints, realm: RealmId, peer: &str, with_ports: bool) -> String {
     if hints.is_coturn {
         return format!("allowed-peer-ip={}", peer.split('/').next().unwrap_or(peer));
@@ -180,8 +180,9 @@ fn line(hints: &PeerHints, realm: RealmId, peer: &str, with_ports: bool) -> Stri
         (true, true) => format!("[{peer}]:10000-20000"),
     };
     match hints.realms.get(usize::from(realm.0)).map(|(name, _)| name.as_str()) {
-        None | Some("") => format!("[peers] allow = [\"{peer}\"]"),
-        Some(name) => format!("[realms.{name:?}.peers] allow = [\"{peer}\"]"),
+        None | Some("") => format!("[peers] allow = ['{peer}']"),
+        Some(name) if name.contains('\'') => format!("[realms.{name:?}.peers] allow = ['{peer}']"),
+        Some(name) => format!("[realms.'{name}'.peers] allow = ['{peer}']"),
     }
 }
 
@@ -250,14 +251,14 @@ mod tests {
     #[test]
     fn the_line_is_one_of_the_file_in_use() {
         let toml = hints();
-        assert_eq!(line(&toml, RealmId(0), "10.1.2.3", false), r#"[peers] allow = ["10.1.2.3"]"#);
+        assert_eq!(line(&toml, RealmId(0), "10.1.2.3", false), "[peers] allow = ['10.1.2.3']");
         assert_eq!(
             line(&toml, RealmId(1), "10.0.0.5", true),
-            r#"[realms."b.example".peers] allow = ["10.0.0.5:10000-20000"]"#
+            "[realms.'b.example'.peers] allow = ['10.0.0.5:10000-20000']"
         );
         assert_eq!(
             line(&toml, RealmId(0), "fd00::1", true),
-            r#"[peers] allow = ["[fd00::1]:10000-20000"]"#
+            "[peers] allow = ['[fd00::1]:10000-20000']"
         );
         let coturn = PeerHints { is_coturn: true, ..toml };
         assert_eq!(line(&coturn, RealmId(0), "10.1.2.3", true), "allowed-peer-ip=10.1.2.3");

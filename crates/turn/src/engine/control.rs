@@ -78,14 +78,15 @@ impl Engine {
     /// Ends an allocation because an operator wants it; whether it was there. Drain
     /// [`poll_action`](Engine::poll_action).
     pub fn end_allocation(&mut self, now: Now, id: AllocationId) -> bool {
-        let Some(key) = self.table.of_id(id) else { return false };
+        let Some(key) = self.table.of_id(id, now.mono) else { return false };
         self.table.end(key, now.mono, EndReason::Killed, &mut self.outbox);
         true
     }
 
-    /// Ends all allocations because the server stops, so that each has its report. Drain
-    /// [`poll_action`](Engine::poll_action).
+    /// Ends all allocations because the server stops, so that each has its report, and lets no new
+    /// one begin. Drain [`poll_action`](Engine::poll_action).
     pub fn stop(&mut self, now: Now) {
+        self.shared.set_draining(true);
         self.table.end_where(|_| true, now.mono, EndReason::Stopped, &mut self.outbox);
     }
 

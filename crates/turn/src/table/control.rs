@@ -68,9 +68,11 @@ impl Allocations {
         }
     }
 
-    /// The allocation of this name: a walk, for an operator's call.
-    pub(crate) fn of_id(&self, id: AllocationId) -> Option<AllocationKey> {
-        self.allocations.iter().find(|(_, allocation)| allocation.id == id).map(|(key, _)| key)
+    /// The allocation of this name that has not expired: a walk, for an operator's call.
+    pub(crate) fn of_id(&self, id: AllocationId, now: Instant) -> Option<AllocationKey> {
+        let mut allocations = self.allocations.iter();
+        let (key, _) = allocations.find(|(_, allocation)| allocation.id == id)?;
+        self.is_live(key, now).then_some(key)
     }
 
     /// The allocations in `most` slots from `first` on, and where to go on, if there is more.
