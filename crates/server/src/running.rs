@@ -293,6 +293,7 @@ impl Running {
                 Ok(Ok(())) => {
                     *lock(&self.last_beat) = Instant::now();
                     is_told = false;
+                    // [R21] Only then.
                     if asked.is_some() {
                         systemd::alive();
                     }
