@@ -29,6 +29,19 @@ const report = {
 const post = (path, to, value) =>
   fetch(`${path}?role=${to}`, { method: "POST", body: JSON.stringify(value) });
 
+// Browsers give up what they are fetching when an address of their machine comes or goes, which
+// says nothing about the relay; asking again costs nobody a message.
+async function get(path) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await (await fetch(path)).json();
+    } catch (error) {
+      if (!(error instanceof TypeError) || tries === 5) throw error;
+      await sleep(SAMPLE_MS);
+    }
+  }
+}
+
 let ended = false;
 const end = (failure) => {
   if (ended) return;
@@ -83,7 +96,7 @@ async function negotiate(pc) {
     await post("/messages", other, { description: pc.localDescription });
   }
   for (let after = 0; !ended; ) {
-    const messages = await (await fetch(`/messages?role=${role}&after=${after}`)).json();
+    const messages = await get(`/messages?role=${role}&after=${after}`);
     after += messages.length;
     for (const { description, candidate } of messages) {
       if (candidate && !pc.remoteDescription) {
@@ -194,7 +207,7 @@ async function exchange(channel, size) {
 }
 
 async function main() {
-  const configuration = await (await fetch("/configuration")).json();
+  const configuration = await get("/configuration");
   const pc = connect(configuration);
   if (configuration.scenario === "gather") {
     const complete = new Promise((resolve) =>
