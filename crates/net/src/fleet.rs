@@ -244,8 +244,7 @@ impl Fleet {
         .await;
     }
 
-    /// Stops every shard and waits for it. To wait without blocking the thread,
-    /// see [`shut_down`](Self::shut_down).
+    /// Stops every shard and waits for it, which blocks this thread.
     ///
     /// # Errors
     /// The first error that a shard ended with. The second call finds none.
@@ -263,21 +262,6 @@ impl Fleet {
             }
         }
         result
-    }
-
-    /// Stops every shard, as [`stop`](Self::stop) does, from a task.
-    ///
-    /// # Errors
-    /// The first error that a shard ended with.
-    pub async fn shut_down(&self) -> io::Result<()> {
-        for member in &self.members {
-            member.address.stop();
-        }
-        for member in &self.members {
-            member.address.ended().await;
-        }
-        // Their threads have nothing left to do but to take their runtimes down.
-        self.stop()
     }
 }
 

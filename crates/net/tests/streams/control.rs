@@ -127,7 +127,7 @@ fn shard_that_has_ended_is_an_error_and_wakes_whoever_watches() {
     let server = Setup { shards: 2, ..Setup::default() }.start();
     server.control(async |fleet| {
         let watch = timeout(Duration::from_secs(10), fleet.ended());
-        let (watched, stopped) = tokio::join!(watch, fleet.shut_down());
+        let (watched, stopped) = tokio::join!(watch, async { fleet.stop() });
         watched.unwrap();
         stopped.unwrap();
         assert!(!fleet.is_running());
@@ -164,7 +164,6 @@ fn what_is_asked_is_send() {
         is_send(&fleet.end_allocation(AllocationId { shard: ShardId(0), serial: 0 }));
         is_send(&fleet.beat());
         is_send(&fleet.ended());
-        is_send(&fleet.shut_down());
     }
     let _ = all;
 }
