@@ -10,10 +10,10 @@ use std::{
 };
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use turn_benches::{VirtualClient, VirtualHost};
 use turn_client::SendIndication;
 use turn_codec::{ChannelData, TransactionId};
 use turn_engine::{Outcome, Route};
+use turn_instructions::{VirtualClient, VirtualHost};
 
 /// Bytes of application data: an audio frame.
 const PAYLOAD: [u8; 160] = [7; 160];
@@ -28,11 +28,11 @@ fn relaying(criterion: &mut Criterion) {
     in_turn(criterion, "ChannelData from client", |host, client| host.from_client(client, &frame));
     in_turn(criterion, "Send indication", |host, client| host.from_client(client, &indication));
     in_turn(criterion, "from peer to ChannelData", |host, client| {
-        host.from_peer(client, peer, &PAYLOAD)
+        host.from_peer(client.relay, peer, &PAYLOAD)
     });
     // Another port of the same address: permitted, and bound to no channel.
     in_turn(criterion, "from peer to Data indication", |host, client| {
-        host.from_peer(client, stranger, &PAYLOAD)
+        host.from_peer(client.relay, stranger, &PAYLOAD)
     });
 }
 

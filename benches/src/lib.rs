@@ -2,7 +2,7 @@
 //!
 //! Two ways to put load on a relay:
 //!
-//! * [`VirtualHost`]: an engine without sockets, for the sans-I/O benches;
+//! * `turn_instructions::VirtualHost`: an engine without sockets, for the sans-I/O benches;
 //! * `turn_client::load`: clients and peers on real sockets, which drive any TURN server and say
 //!   what a packet costs it; [`Contestant`] is a server process on a core of its own, ours or
 //!   coturn's, for `versus-coturn`.
@@ -17,10 +17,8 @@ mod contestant;
 mod median;
 mod our_config;
 mod pinning;
-mod virtual_host;
 
 pub use contestant::{Contestant, Kind, Running, free_address};
 pub use median::median;
 pub use our_config::{Credentials, OurConfig};
 pub use pinning::{pin, pinned};
-pub use virtual_host::{VirtualClient, VirtualHost};

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: tools, lint, the server's binary, every test, docs/rfc-status.md.
+//! `cargo xtask test`: tools, lint, the server's binary, instruction counts, every test,
+//! docs/rfc-status.md.
 //!
 //! Tests whose name begins with `realtime_` wait for a real clock (lifetimes of RFC 8656 are
 //! minutes). They run beside the others, and their output is printed when they are done.
@@ -12,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::command::{cargo_build, run as run_command};
 use crate::steps::Steps;
 use crate::tally::Tally;
-use crate::{lint, mutants, rfc_status, tools};
+use crate::{instructions, lint, mutants, rfc_status, tools};
 
 /// What the names of the tests that wait for a real clock begin with.
 const REALTIME: &str = "realtime_";
@@ -48,6 +49,7 @@ pub(crate) fn run(extent: Extent) -> bool {
         steps.run("build: turnserver", || {
             run_command(cargo_build("build").args(["--package", "turnserver", "--bins"]))
         });
+        steps.run("instruction counts", || instructions::run(instructions::Purpose::Check));
         steps.run("tests", || all_tests(&mut tally));
         steps.run("rfc-status", || tally.save().and_then(|()| rfc_status::write(&tally.names)));
         if extent == Extent::Long {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow, bail};
 
 use crate::command::{cargo, find, output, program, root, run, succeeds};
-use crate::foreign;
+use crate::{foreign, instructions};
 
 /// Debian packages by the program that proves them.
 const PACKAGES: &[(&str, &str)] = &[
@@ -17,6 +17,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("systemd-analyze", "systemd"),
     // Makes one thread hang.
     ("strace", "strace"),
+    // Counts instructions.
+    ("valgrind", "valgrind"),
 ];
 
 /// Parts of the Rust toolchain by the cargo command that proves them.
@@ -35,13 +37,23 @@ pub(crate) fn install() -> Result<()> {
             anyhow!("{component} is missing; run: rustup component add {component}\n{error:#}")
         })?;
     }
+    let programs: Vec<&str> = PACKAGES.iter().map(|&(program, _)| program).collect();
+    install_packages_of(&programs)?;
+    instructions::install_runner()?;
+    foreign::install()
+}
+
+/// Installs the packages of those programs that are not there.
+///
+/// # Errors
+/// As [`install_packages`].
+pub(crate) fn install_packages_of(programs: &[&str]) -> Result<()> {
     let missing: Vec<&str> = PACKAGES
         .iter()
-        .filter(|(program, _)| find(program).is_none())
+        .filter(|(program, _)| programs.contains(program) && find(program).is_none())
         .map(|&(_, package)| package)
         .collect();
-    install_packages(&missing)?;
-    foreign::install()
+    install_packages(&missing)
 }
 
 /// Installs Debian packages by name; an empty list is nothing to do.
@@ -86,7 +98,7 @@ fn apt(arguments: &[&str]) -> Result<()> {
     run(&mut command)
 }
 
-/// A cargo subcommand of a known version, built into `target/tools` when it is not there yet.
+/// A tool of cargo of a known version, built into `target/tools` when it is not there yet.
 ///
 /// It is built without optimisation: CI starts from nothing, and the build costs more than the runs.
 ///

@@ -38,7 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Who may know everybody.
-const FREE: &[&str] = &["turnserver", "turn-tests", "turn-benches", "xtask"];
+const FREE: &[&str] = &["turnserver", "turn-tests", "turn-benches", "turn-instructions", "xtask"];
 
 /// The crates without I/O, and what they may not depend on.
 pub(crate) const WITHOUT_IO: &[&str] =

@@ -155,7 +155,7 @@ impl Core {
 
     /// Sends what is queued, then makes the buffers free again.
     pub(crate) fn flush(&mut self) {
-        self.host.flush(&self.received);
+        self.host.flush(&mut self.received);
         self.received.clear();
     }
 

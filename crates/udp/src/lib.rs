@@ -3,7 +3,8 @@
 //!
 //! The public interface is:
 //!
-//! * [`UdpSocket`], made by [`UdpSocket::listener`] or [`UdpSocket::relay`];
+//! * [`UdpSocket`], made by [`UdpSocket::listener`] or [`UdpSocket::relay`], and
+//!   [`open_senders`], a second one beside it that only sends;
 //! * [`RecvBatch`], which `recvmmsg` fills and which yields [`Datagram`]s;
 //! * [`SendBatch`], which collects datagrams, most of them ranges of a
 //!   `RecvBatch`, and sends them in runs;
@@ -30,7 +31,7 @@
 //!     let echo = datagram.at.range(0..datagram.bytes.len());
 //!     replies.push(&socket, Destination::to(datagram.from), b"", echo);
 //! }
-//! replies.flush(&received, |_, to, error| eprintln!("{}: {error}", to.to));
+//! replies.flush(&mut received, |_, to, error| eprintln!("{}: {error}", to.to));
 //! received.clear();
 //! # Ok(())
 //! # }
@@ -57,6 +58,7 @@ mod probe;
 mod recv;
 mod run;
 mod send;
+mod sender;
 mod socket;
 mod transmit;
 mod verdict;
@@ -74,6 +76,7 @@ pub use probe::{Capabilities, capabilities};
 pub use recv::{Fill, RecvBatch};
 pub use run::{MAX_RUN_BYTES, MAX_SEGMENTS};
 pub use send::{Destination, Flushed, SendBatch};
+pub use sender::open_senders;
 pub use socket::UdpSocket;
 pub use verdict::{Role, SendError, Verdict, verdict};
 #[cfg(feature = "tokio")]

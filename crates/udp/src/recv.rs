@@ -2,9 +2,12 @@
 //!
 //! ```text
 //!  slot 0                 slot 1                 slot 2 ...
-//! [datagram........|gap] [seg|seg|seg|se....|gap] [free.............|gap]
-//!                         a train (GRO), taken apart by its stride
+//! lead[datagram........|gap] [seg|seg|seg|se....|gap] [free.............|gap]
+//!                             a train (GRO), taken apart by its stride
 //! ```
+//!
+//! In front of each slot is free room, its lead: what leaves as a prefix and a
+//! payload is one piece for the kernel when the prefix is written there.
 //!
 //! Slots fill from the left until [`RecvBatch::clear`]; a [`Payload`] names a
 //! range of a slot and is good until then. Each slot holds the largest UDP
@@ -60,6 +63,8 @@ struct Slot {
     stride: u32,
     to: Option<IpAddr>,
     whole: bool,
+    /// Something was written in front of its first datagram.
+    has_prefix: bool,
 }
 
 /// The largest datagram, rounded up to a power of two.
@@ -69,6 +74,9 @@ const SLOT_SIZE: usize = 64 * 1024;
 /// do not compete for the same cache sets; 21, so that neighbours do not for
 /// packets of up to 1,344 bytes.
 const GAP: usize = 21 * 64;
+
+/// The free bytes in front of each slot: the first one's own, the last bytes of a gap for all others.
+const LEAD: u32 = 64;
 
 impl RecvBatch {
     /// Makes `slots` buffers of 64 KiB (at least 1, at most 65,535). What was
@@ -82,7 +90,7 @@ impl RecvBatch {
         let slots = slots.clamp(1, usize::from(u16::MAX));
         let pitch = size + GAP;
         let mut batch = Self {
-            buffers: vec![0; slots * pitch],
+            buffers: vec![0; LEAD as usize + slots * pitch],
             pitch,
             names: vec![SocketName::EMPTY; slots],
             controls: vec![ControlSpace::EMPTY; slots],
@@ -93,7 +101,7 @@ impl RecvBatch {
         };
         let buffers = batch.buffers.as_mut_ptr();
         batch.iovecs.extend((0..slots).map(|slot| libc::iovec {
-            iov_base: buffers.wrapping_add(slot * pitch).cast(),
+            iov_base: buffers.wrapping_add(LEAD as usize + slot * pitch).cast(),
             iov_len: size,
         }));
         let (names, controls) = (batch.names.as_mut_ptr(), batch.controls.as_mut_ptr());
@@ -159,21 +167,40 @@ impl RecvBatch {
     }
 
     /// The bytes of a payload; empty where it is not from this batch.
+    #[inline]
     pub(crate) fn bytes(&self, payload: Payload) -> &[u8] {
         let start = usize::from(payload.slot) * self.pitch + payload.start as usize;
         self.buffers.get(start..start + payload.len as usize).unwrap_or_default()
     }
 
+    /// Writes `prefix` in front of a payload, over what lies there, and gives the range of both;
+    /// `None` where another datagram lies there, or something was written before.
+    #[inline]
+    pub(crate) fn prepend(&mut self, prefix: &[u8], payload: Payload) -> Option<Payload> {
+        let slot = self.slots.get_mut(usize::from(payload.slot))?;
+        let is_of_first = payload.start < LEAD + slot.stride;
+        if slot.has_prefix || !is_of_first {
+            return None;
+        }
+        let len = u32::try_from(prefix.len()).ok()?;
+        let start = payload.start.checked_sub(len)?;
+        let first = usize::from(payload.slot) * self.pitch + start as usize;
+        self.buffers.get_mut(first..first + prefix.len())?.copy_from_slice(prefix);
+        slot.has_prefix = true;
+        Some(Payload { start, len: payload.len + len, ..payload })
+    }
+
     /// All of a slot; `None` if it is not in use or did not fit.
+    #[inline]
     pub(crate) fn train(&self, index: usize) -> Option<Train<'_>> {
         let slot = self.slots.get(index).filter(|slot| slot.whole)?;
         let number = u16::try_from(index).ok()?;
-        let all = Payload { slot: number, padding: 0, start: 0, len: slot.len };
+        let all = Payload { slot: number, padding: 0, start: LEAD, len: slot.len };
         Some(Train {
             from: self.names.get(index)?.address()?,
             to: slot.to,
             slot: number,
-            start: 0,
+            start: all.start,
             stride: slot.stride,
             rest: self.bytes(all),
         })
@@ -278,7 +305,7 @@ impl Slot {
         };
         // [P8]
         let whole = message.msg_flags & libc::MSG_TRUNC == 0;
-        Self { len, stride, to: said.to, whole }
+        Self { len, stride, to: said.to, whole, has_prefix: false }
     }
 }
 
@@ -293,10 +320,14 @@ fn make_ready(header: &mut libc::mmsghdr) {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
-    use std::net::UdpSocket as Plain;
+    use std::{net::UdpSocket as Plain, rc::Rc};
 
     use super::*;
-    use crate::{faults::inject, options::ListenerOptions};
+    use crate::{
+        faults::inject,
+        options::{ListenerOptions, RelayOptions},
+        send::{Destination, SendBatch},
+    };
 
     #[test]
     fn p8_a_datagram_larger_than_a_slot_is_counted_and_never_delivered() {
@@ -308,6 +339,52 @@ mod tests {
         let fill = batch.fill(&socket, 4).unwrap();
         assert_eq!((fill.slots.clone(), fill.drained, fill.truncated), (0..3, true, 1));
         assert_eq!(sizes(&batch, fill.slots), [100, 7]);
+    }
+
+    #[test]
+    fn a_prefix_is_written_in_front_of_the_first_datagram_of_a_slot_once() {
+        let (socket, sender) = pair(false);
+        for bytes in [b"head one", b"head two"] {
+            sender.send(bytes).unwrap();
+        }
+        let mut batch = RecvBatch::new(4);
+        let fill = batch.fill(&socket, 4).unwrap();
+        let places: Vec<_> = batch.datagrams(fill.slots).map(|datagram| datagram.at).collect();
+        let prefix = [7; LEAD as usize + 5];
+        for (place, tail) in places.iter().zip([b"one", b"two"]) {
+            let payload = place.range(5..8);
+            let joined = batch.prepend(&prefix, payload).unwrap();
+            assert_eq!(batch.bytes(joined), [&prefix[..], tail].concat());
+            assert_eq!(batch.prepend(&prefix, payload), None);
+        }
+        // What was written before the second slot is none of the first one's.
+        assert_eq!(batch.bytes(places.first().unwrap().range(5..8)), b"one");
+        batch.clear();
+        sender.send(b"again").unwrap();
+        let fill = batch.fill(&socket, 4).unwrap();
+        let place = batch.datagrams(fill.slots).next().unwrap().at;
+        assert_eq!(batch.prepend(&[7; LEAD as usize + 1], place.range(0..5)), None);
+        assert!(batch.prepend(&[7; LEAD as usize], place.range(0..5)).is_some());
+    }
+
+    #[test]
+    fn no_prefix_is_written_over_another_datagram_of_a_train() {
+        let (socket, _) = pair(true);
+        let to = Destination::to(socket.local_addr());
+        let local = "127.0.0.1:0".parse().unwrap();
+        let via = Rc::new(UdpSocket::relay(local, &RelayOptions::default()).unwrap());
+        let mut train = SendBatch::new();
+        for bytes in [b"one", b"two"] {
+            train.push_bytes(&via, to, bytes);
+        }
+        let mut batch = RecvBatch::new(4);
+        assert_eq!(train.flush(&mut batch, |_, _, _| {}).segmented, 2);
+        let fill = batch.fill(&socket, 4).unwrap();
+        let places: Vec<_> = batch.datagrams(fill.slots).map(|datagram| datagram.at).collect();
+        let [first, second] = places.as_slice() else { panic!("{places:?}") };
+        assert_eq!(batch.prepend(b"x", second.range(0..3)), None);
+        assert!(batch.prepend(b"x", first.range(0..3)).is_some());
+        assert_eq!(batch.bytes(second.range(0..3)), b"two");
     }
 
     #[test]

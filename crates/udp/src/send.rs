@@ -113,7 +113,7 @@ impl SendBatch {
 
     /// Adds a datagram: `prefix`, which is copied, and a range of a received
     /// one, which is not. The [`RecvBatch`] must not be cleared before the
-    /// flush.
+    /// flush, which may write the prefix over what lies before the range.
     #[inline]
     pub fn push(
         &mut self,
@@ -137,7 +137,7 @@ impl SendBatch {
     /// one's error ([`SendError::datagrams`] counts them all).
     pub fn flush(
         &mut self,
-        received: &RecvBatch,
+        received: &mut RecvBatch,
         failed: impl FnMut(&UdpSocket, &Destination, SendError),
     ) -> Flushed {
         let flushed = Flushed::default();
@@ -145,6 +145,10 @@ impl SendBatch {
             return flushed;
         }
         let Self { arena, segments, runs, groups, order, messages, singles, one_by_one, .. } = self;
+        for segment in &mut *segments {
+            segment.join(arena, received);
+        }
+        let received = &*received;
         let parts = Parts { arena, segments, received };
         order.clear();
         let mut staged = messages.stage();
@@ -336,7 +340,7 @@ mod tests {
 
     #[test]
     fn an_empty_flush_makes_no_call() {
-        let flushed = SendBatch::new().flush(&RecvBatch::new(1), |_, _, _| {});
+        let flushed = SendBatch::new().flush(&mut RecvBatch::new(1), |_, _, _| {});
         assert_eq!(flushed, Flushed::default());
     }
 

@@ -79,7 +79,7 @@ impl UdpSocket {
         Ok(Self::bound(fd, local))
     }
 
-    fn bound(fd: OwnedFd, local: SocketAddr) -> Self {
+    pub(crate) fn bound(fd: OwnedFd, local: SocketAddr) -> Self {
         Self {
             fd,
             local,

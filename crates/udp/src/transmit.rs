@@ -386,7 +386,7 @@ mod tests {
 
         fn flush(&mut self) -> Flushed {
             let errors = &mut self.errors;
-            self.batch.flush(&RecvBatch::new(1), |_, _, error| errors.push(error))
+            self.batch.flush(&mut RecvBatch::new(1), |_, _, error| errors.push(error))
         }
 
         /// The sizes of what has arrived.

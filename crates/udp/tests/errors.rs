@@ -141,18 +141,18 @@ fn enter_network_with_mtu(mtu: u32) {
 fn refuse_a_thousand(relay: &Rc<UdpSocket>) {
     let peer = plain();
     let (refusing, healthy) = (Destination::to(closed_port()), Destination::to(peer.local_addr()));
-    let (received, mut batch) = (RecvBatch::new(1), SendBatch::new());
+    let (mut received, mut batch) = (RecvBatch::new(1), SendBatch::new());
     let mut arrived = Vec::new();
     for number in 0..1000_u16 {
         batch.push_bytes(relay, refusing, b"refused");
         batch.push_bytes(relay, healthy, &number.to_be_bytes());
         // Sometimes several wait in one call, sometimes one a call.
         if number % 3 > 0 {
-            batch.flush(&received, |_, to, error| assert_ne!(*to, healthy, "{error}"));
+            batch.flush(&mut received, |_, to, error| assert_ne!(*to, healthy, "{error}"));
             arrived.append(&mut payloads(&peer));
         }
     }
-    batch.flush(&received, |_, to, error| assert_ne!(*to, healthy, "{error}"));
+    batch.flush(&mut received, |_, to, error| assert_ne!(*to, healthy, "{error}"));
     arrived.append(&mut payloads(&peer));
     assert!(arrived.into_iter().eq((0..1000_u16).map(|n| n.to_be_bytes().to_vec())));
 }

@@ -25,7 +25,7 @@ fn r26_under_a_seccomp_filter_the_same_bytes_pass() {
                 for bytes in &sent {
                     batch.push_bytes(&sender, to, bytes);
                 }
-                let flushed = batch.flush(&received, |_, _, error| panic!("{error}"));
+                let flushed = batch.flush(&mut received, |_, _, error| panic!("{error}"));
                 assert_eq!((flushed.datagrams, flushed.dropped, flushed.segmented), (4, 0, 3));
                 let fill = received.fill(&receiver, 16).unwrap();
                 assert!(fill.drained);

@@ -59,7 +59,7 @@ fn forwarded_ranges_of_a_train_carry_prefix_and_padding() {
         let payload = datagram.at.range(4..datagram.bytes.len()).padded(3);
         batch.push(&relay, Destination::to(peer.local_addr()), b"prefix", payload);
     }
-    let flushed = batch.flush(&received, |_, _, error| panic!("{error}"));
+    let flushed = batch.flush(&mut received, |_, _, error| panic!("{error}"));
     assert_eq!((flushed.datagrams, flushed.segmented), (20, 20));
 
     let expected = sent.iter().map(|bytes| [b"prefix", &bytes[4..], &[0; 3]].concat());
@@ -125,7 +125,7 @@ fn s14_a_reply_leaves_from_the_address_that_was_asked() {
             let reply = Destination { source: datagram.to, ..Destination::to(datagram.from) };
             batch.push(&listener, reply, b"", datagram.at.range(0..50));
         }
-        let flushed = batch.flush(&received, |_, _, error| panic!("{error}"));
+        let flushed = batch.flush(&mut received, |_, _, error| panic!("{error}"));
         // Segment size and source address beside one message.
         assert_eq!((flushed.segmented, flushed.syscalls), (2, 1));
         let expected = [1, 2].map(|number| (target, numbered(number, 50)));

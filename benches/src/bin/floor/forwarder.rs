@@ -126,7 +126,7 @@ impl Forwarder {
 
     fn flush(&mut self) {
         // A failure shows as a packet that the load misses.
-        self.sending.flush(&self.received, |_, _, _| {});
+        self.sending.flush(&mut self.received, |_, _, _| {});
         self.received.clear();
     }
 }

@@ -231,7 +231,7 @@ impl World {
             }
         }
         self.turn = (self.turn + usize::try_from(count).unwrap_or(0)) % self.clients.len();
-        self.sending.flush(&self.received, |_, _, _| {});
+        self.sending.flush(&mut self.received, |_, _, _| {});
     }
 
     /// Counts what has arrived.

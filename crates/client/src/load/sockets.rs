@@ -57,7 +57,7 @@ impl Sockets {
 
     /// Sends what is in line, and says how many datagrams the kernel did not take.
     pub(crate) fn flush(&mut self) -> u64 {
-        self.sending.flush(&self.received, |_, _, _| {}).dropped
+        self.sending.flush(&mut self.received, |_, _, _| {}).dropped
     }
 
     /// Hands over what has arrived, with the number of its socket.

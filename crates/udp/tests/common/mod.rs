@@ -50,7 +50,7 @@ pub(crate) fn send<'a>(
     for (via, destination, bytes) in datagrams {
         batch.push_bytes(via, destination, &bytes);
     }
-    let flushed = batch.flush(&RecvBatch::new(1), |_, _, error| errors.push(error));
+    let flushed = batch.flush(&mut RecvBatch::new(1), |_, _, error| errors.push(error));
     (flushed, errors)
 }
 
