@@ -48,6 +48,7 @@ pub enum Kind {
 pub struct Running {
     child: Child,
     address: SocketAddr,
+    metrics: Option<SocketAddr>,
     /// Its configuration and its output.
     directory: TempDir,
 }
@@ -75,6 +76,9 @@ pub fn free_address() -> io::Result<SocketAddr> {
 }
 
 impl Kind {
+    /// What [`CoturnMux`](Self::CoturnMux) needs beyond the others.
+    pub const MUX_OPTIONS: [&str; 2] = ["--multiplex-peer", "--udp-gso"];
+
     /// One word.
     pub const fn name(self) -> &'static str {
         match self {
@@ -86,22 +90,32 @@ impl Kind {
         }
     }
 
-    fn our_config(self, address: SocketAddr) -> Option<OurConfig> {
-        let ours = OurConfig { tls: true, ..OurConfig::at(address) };
+    fn our_config(self, places: &Places<'_>) -> Option<OurConfig> {
+        let ours = OurConfig { tls: true, ..OurConfig::at(places.address) };
         match self {
             Self::Ours => Some(ours),
             Self::OursWithoutNap => Some(OurConfig { naps: false, ..ours }),
-            Self::OursTwoShards => Some(OurConfig { shards: Some(2), ..ours }),
+            Self::OursTwoShards => {
+                Some(OurConfig { shards: Some(2), metrics: places.metrics, ..ours })
+            }
             Self::Coturn | Self::CoturnMux => None,
         }
     }
 }
 
+/// Where a server is.
+struct Places<'a> {
+    address: SocketAddr,
+    metrics: Option<SocketAddr>,
+    directory: &'a Path,
+}
+
 impl Contestant {
-    /// How it is started at an address, with its configuration in a directory.
-    fn command(&self, core: u32, address: SocketAddr, directory: &Path) -> anyhow::Result<Command> {
+    /// How it is started.
+    fn command(&self, core: u32, places: &Places<'_>) -> anyhow::Result<Command> {
+        let Places { address, directory, .. } = *places;
         let mut command = pinned(core, &self.binary);
-        if let Some(config) = self.kind.our_config(address) {
+        if let Some(config) = self.kind.our_config(places) {
             let path = directory.join("turnserver.toml");
             fs::write(&path, config.to_toml())?;
             command.arg("--config").arg(path);
@@ -118,7 +132,7 @@ impl Contestant {
         command.arg("--log-file").arg(directory.join("log"));
         command.args(["--simple-log", "--pidfile"]).arg(directory.join("pid"));
         match self.kind {
-            Kind::CoturnMux => command.args(["--multiplex-peer", "--udp-gso"]),
+            Kind::CoturnMux => command.args(Kind::MUX_OPTIONS),
             // Off by default in later versions.
             Kind::Coturn => command.arg("--no-cli"),
             Kind::Ours | Kind::OursWithoutNap | Kind::OursTwoShards => &mut command,
@@ -132,10 +146,11 @@ impl Contestant {
     /// No free port.
     pub fn describe(&self, core: u32) -> anyhow::Result<String> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 3478));
-        if let Some(config) = self.kind.our_config(address) {
+        let places = Places { address, metrics: None, directory: Path::new(".") };
+        if let Some(config) = self.kind.our_config(&places) {
             return Ok(config.to_toml());
         }
-        let command = self.command(core, address, Path::new("."))?;
+        let command = self.command(core, &places)?;
         let words = command.get_args().map(|word| word.to_string_lossy());
         Ok(words.skip(3).collect::<Vec<_>>().join(" "))
     }
@@ -149,16 +164,22 @@ impl Contestant {
         let directory = TempDir::new()?;
         write_certificate(directory.path())?;
         let address = free_address()?;
+        // Their default address may be another process's.
+        let metrics = match self.kind {
+            Kind::OursTwoShards => Some(free_address()?),
+            Kind::Ours | Kind::OursWithoutNap | Kind::Coturn | Kind::CoturnMux => None,
+        };
+        let places = Places { address, metrics, directory: directory.path() };
         let output = File::create(directory.path().join(OUTPUT))?;
         let child = self
-            .command(core, address, directory.path())?
+            .command(core, &places)?
             .current_dir(directory.path())
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
             .context("cannot start taskset")?;
-        let mut running = Running { child, address, directory };
+        let mut running = Running { child, address, metrics, directory };
         running.wait_for_an_answer()?;
         Ok(running)
     }
@@ -168,6 +189,11 @@ impl Running {
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its metrics are, for two shards of ours.
+    pub const fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// Its process id.

@@ -32,6 +32,8 @@ pub struct OurConfig {
     pub naps: bool,
     /// How many shards it has; one a core that it may run on if it is not said.
     pub shards: Option<u32>,
+    /// Where its metrics are, if somebody wants to read them.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl OurConfig {
@@ -42,13 +44,13 @@ impl OurConfig {
 
     /// The default configuration, over UDP and TCP.
     pub const fn at(address: SocketAddr) -> Self {
-        Self { address, tls: false, naps: true, shards: None }
+        Self { address, tls: false, naps: true, shards: None, metrics: None }
     }
 
     /// The file's text: a realm, a user, an address and loopback peers, as any trial has to say
     /// them, and the limits that one host with all clients would reach.
     pub fn to_toml(&self) -> String {
-        let Self { address, tls, naps, shards } = self;
+        let Self { address, tls, naps, shards, metrics } = self;
         let (name, password) = (Credentials::USERNAME, Credentials::PASSWORD);
         let mut text = format!("realm = \"{}\"\n", Credentials::REALM);
         if let Some(shards) = shards {
@@ -69,6 +71,9 @@ impl OurConfig {
             text.push_str(&format!(
                 "\n[tls]\ncertificates = [{{ certificate = \"{certificate}\", key = \"{key}\" }}]\n"
             ));
+        }
+        if let Some(metrics) = metrics {
+            text.push_str(&format!("\n[metrics]\naddress = \"{metrics}\"\n"));
         }
         text.push_str("\n[lab]\nloopback_peers = true\n\n[limits]\n");
         for limit in RAISED {
@@ -98,7 +103,8 @@ mod tests {
     #[test]
     fn every_variant_is_a_configuration() {
         let plain = OurConfig::at("127.0.0.1:3478".parse().unwrap());
-        let all = OurConfig { tls: true, naps: false, shards: Some(2), ..plain };
+        let metrics = Some("127.0.0.1:9641".parse().unwrap());
+        let all = OurConfig { tls: true, naps: false, shards: Some(2), metrics, ..plain };
         for config in [plain, all] {
             let text = config.to_toml();
             turn_config::from_str(&text, Path::new("bench.toml")).unwrap();
@@ -106,5 +112,6 @@ mod tests {
         }
         assert!(!plain.to_toml().contains("shards"));
         assert!(all.to_toml().contains("latency_budget = \"off\""));
+        assert!(all.to_toml().contains("[metrics]\naddress = \"127.0.0.1:9641\""));
     }
 }

@@ -30,8 +30,12 @@ fn nothing_is_lost_among_many() {
 #[test]
 fn nothing_is_lost_with_a_peer_for_each_client_and_indications() {
     for message in [MessageKind::Channel, MessageKind::Indication] {
-        let plan = Plan { direction: Direction::Both, allocations: 8, peers: 8, ..short() };
-        relays(&Plan { message, ..plan });
+        // Few clients send in batches, many a datagram at a time.
+        for clients in [8, 40] {
+            let (allocations, peers) = (clients, clients);
+            let plan = Plan { direction: Direction::Both, allocations, peers, ..short() };
+            relays(&Plan { message, ..plan });
+        }
     }
 }
 
@@ -118,6 +122,7 @@ fn assert_lossless(report: &Report) {
     assert!(report.received > 0, "{report:?}");
     assert_eq!((report.lost, report.refused.len()), (0, 0), "{report:?}");
     assert_eq!(report.latency_us.count, report.received);
+    assert!(report.typical_p99_us > 0.0 && report.typical_p99_us <= report.latency_us.max);
     assert!(report.cpu_us_per_packet().is_some(), "{report:?}");
 }
 

@@ -1,7 +1,6 @@
 //! One core for the server, one for the load: runs, one after the other.
 
 use std::{
-    env,
     io::{self, Write},
     path::PathBuf,
     process::Stdio,
@@ -9,13 +8,15 @@ use std::{
 
 use anyhow::Context;
 use turn_benches::{Contestant, Credentials, Kind, Running, pinned};
-use turn_client::load::{Plan, Report};
+use turn_client::load::{Direction, Plan, Report};
 
 use crate::{
     Arguments,
     binaries::{Binaries, debian_coturn},
     case::Case,
-    duel::{Round, is_usable},
+    crossing,
+    duel::{Role, Round},
+    mux,
 };
 
 /// Everything that a run needs.
@@ -27,6 +28,13 @@ pub(crate) struct Arena {
     server_core: u32,
     load_core: u32,
     repeats: usize,
+}
+
+/// What one run has shown.
+struct Run {
+    report: Report,
+    /// The share of its packets that went from shard to shard, where there are several.
+    crossed: Option<f64>,
 }
 
 /// Where the clients of set-up cycles begin: all of 127.0.0.0/8 is there.
@@ -44,7 +52,7 @@ impl Arena {
         );
         Ok(Self {
             coturn,
-            mux: env::var_os("COTURN_MUX").map(PathBuf::from),
+            mux: mux::find()?,
             binaries,
             server_core: arguments.server_core,
             load_core: arguments.load_core,
@@ -76,20 +84,26 @@ impl Arena {
     ) -> anyhow::Result<Round> {
         let [ours, theirs] = case.sides.map(|kind| self.contestant(kind));
         let mux = self.contestant(Kind::CoturnMux).filter(|_| case.beside_mux.is_some());
-        let mut places = [(ours, None), (theirs, None), (mux, None)];
+        let mut places = [
+            (ours, Role::Judged, None),
+            (theirs, Role::Yardstick, None),
+            (mux, Role::Yardstick, None),
+        ];
         let mut order: Vec<_> = places.iter_mut().collect();
         if round % 2 == 1 {
             order.reverse();
         }
-        for (contestant, report) in order {
+        for (contestant, role, run) in order {
             if let Some(contestant) = contestant {
-                let it = self.usable(contestant, case)?;
+                let it = self.usable(contestant, *role, case)?;
                 print_run(out, round, contestant, case, &it)?;
-                *report = Some(it);
+                *run = Some(it);
             }
         }
-        let [(_, ours), (_, theirs), (_, mux)] = places;
-        Ok(Round { ours: ours.context("a run")?, theirs: theirs.context("a run")?, mux })
+        let [ours, theirs, mux] = places.map(|(_, _, run)| run);
+        let Run { report: ours, crossed } = ours.context("a run")?;
+        let theirs = theirs.context("a run")?.report;
+        Ok(Round { ours, theirs, mux: mux.map(|run| run.report), crossed })
     }
 
     /// A server, unless nobody has said where it is.
@@ -102,15 +116,18 @@ impl Arena {
         Some(Contestant { kind, binary: binary.clone() })
     }
 
-    /// One run, or a few until one is undisturbed and not the generator's.
-    fn usable(&self, contestant: &Contestant, case: &Case) -> anyhow::Result<Report> {
+    /// One run, or a few until one is undisturbed and says something about the server.
+    fn usable(&self, contestant: &Contestant, role: Role, case: &Case) -> anyhow::Result<Run> {
+        // Not usable is worse than disturbed.
+        let badness =
+            |run: &Run| (!role.can_use(case.figure, &run.report), case.is_disturbed(&run.report));
         let mut best = self.run(contestant, case)?;
         for _ in 0..self.repeats {
-            if badness(&best, case) == (false, false) {
+            if badness(&best) == (false, false) {
                 break;
             }
             let again = self.run(contestant, case)?;
-            if badness(&again, case) <= badness(&best, case) {
+            if badness(&again) <= badness(&best) {
                 best = again;
             }
         }
@@ -118,15 +135,22 @@ impl Arena {
     }
 
     /// One run of one server that was started for it.
-    fn run(&self, contestant: &Contestant, case: &Case) -> anyhow::Result<Report> {
+    fn run(&self, contestant: &Contestant, case: &Case) -> anyhow::Result<Run> {
         let server = contestant.start(self.server_core)?;
         let mut plan = case.plan.clone();
         if contestant.kind == Kind::CoturnMux {
             // It tells allocations apart by their peers.
             plan.peers = plan.allocations;
         }
-        self.load(&server, &plan)
+        self.observe(&server, &plan)
             .with_context(|| format!("{} on {}", case.name, contestant.kind.name()))
+    }
+
+    fn observe(&self, server: &Running, plan: &Plan) -> anyhow::Result<Run> {
+        let report = self.load(server, plan)?;
+        let metrics = server.metrics().filter(|_| plan.direction == Direction::Pairs);
+        let crossed = metrics.map(crossing::share).transpose()?.flatten();
+        Ok(Run { report, crossed })
     }
 
     /// Starts a server on its core.
@@ -156,23 +180,19 @@ impl Arena {
     }
 }
 
-/// Not usable is worse than disturbed.
-fn badness(report: &Report, case: &Case) -> (bool, bool) {
-    (!is_usable(report), case.is_disturbed(report))
-}
-
 fn print_run(
     out: &mut impl Write,
     round: usize,
     contestant: &Contestant,
     case: &Case,
-    report: &Report,
+    run: &Run,
 ) -> io::Result<()> {
+    let Run { report, crossed } = run;
     let load = report.server.as_ref().map_or(0.0, |server| server.load);
     writeln!(
         out,
-        "round {:2}  {} {:36} {:11} {:8.2} {:6} {:8.0}/s  lost {}  p99 {:.0} us  server {:3.0} %  \
-         generator idle {:2.0} %  limited by {:?}{}{}",
+        "round {:2}  {} {:36} {:11} {:8.2} {:6} {:8.0}/s  lost {}  p50 {:.0}, p99 {:.0} us  server {:3.0} %  \
+         generator idle {:2.0} %  limited by {:?}{}{}{}",
         round + 1,
         case.pattern,
         case.name,
@@ -181,11 +201,13 @@ fn print_run(
         case.figure.unit(),
         report.per_second,
         report.lost,
+        report.latency_us.p50,
         report.latency_us.p99,
         load * 100.0,
         report.generator.idle * 100.0,
         report.limited_by,
         if case.is_disturbed(report) { "  DISTURBED" } else { "" },
+        crossed.map_or_else(String::new, |share| format!("  crossed {:.0} %", share * 100.0)),
         if report.refused.is_empty() {
             String::new()
         } else {

@@ -11,9 +11,12 @@
 mod arena;
 mod binaries;
 mod case;
+mod crossing;
 mod duel;
 mod half_core;
+mod latency;
 mod machine;
+mod mux;
 mod overload;
 
 use std::{
@@ -161,7 +164,7 @@ fn timed(case: Case, extent: &Extent) -> Case {
     let milliseconds = match case.plan.pattern {
         // Nothing happens in it.
         Pattern::Idle => 50,
-        Pattern::Relay | Pattern::Binding | Pattern::Cycle => extent.milliseconds,
+        Pattern::Relay | Pattern::Binding | Pattern::Cycle => extent.milliseconds * case.length,
     };
     let plan = Plan { milliseconds, warm_up: extent.warm_up, ..case.plan };
     Case { plan, ..case }
@@ -171,6 +174,9 @@ fn print_tables(out: &mut impl Write, duels: &[Duel]) -> io::Result<()> {
     writeln!(out, "\n{HEADER}")?;
     for duel in duels {
         writeln!(out, "{}", duel.row())?;
+    }
+    if let Some(table) = latency::table(duels) {
+        writeln!(out, "\n{table}")?;
     }
     let mut mux = duels.iter().filter_map(Duel::mux_row).peekable();
     if mux.peek().is_some() {
@@ -189,6 +195,11 @@ fn print_tables(out: &mut impl Write, duels: &[Duel]) -> io::Result<()> {
         if let Some((clean, junk)) = ours {
             let (name, ratio) = (&duel.case.name, junk / clean);
             writeln!(out, "{name}: ours a useful packet {ratio:.2} of clean (at most 1.25)")?;
+        }
+    }
+    for duel in duels {
+        if let Some(crossed) = duel.summary().crossed {
+            writeln!(out, "{}: {:.0} % from shard to shard", duel.case.name, crossed * 100.0)?;
         }
     }
     Ok(())

@@ -58,7 +58,9 @@ The generator polls on one thread and never sleeps: give it a core of its own (t
 the server another one. What it says:
   received, lost     counted where packets arrive; each carries its flow and its time
   per_second         received within the measurement
-  latency_us         p50, p90, p99, max
+  latency_us         p50, p90, p99, p999, max
+  typical_p99_us     median of the p99 of each tenth of a second: without what else ran on the
+                     server's core for some milliseconds now and then
   server             with --pid: CPU time of all its threads over the measurement (ran; waited is
                      the time without a core), cpu_us_per_packet by what was received in it, RSS
                      before, with all allocations, and behind

@@ -24,6 +24,8 @@ pub struct Percentiles {
     pub p90: f64,
     /// Ninety-nine of a hundred took at most this.
     pub p99: f64,
+    /// Nine hundred and ninety-nine of a thousand took at most this.
+    pub p999: f64,
     /// The longest.
     pub max: f64,
 }
@@ -60,8 +62,14 @@ impl Histogram {
     /// The nanoseconds that `percent` of all took at most; 0 where nothing was counted.
     #[must_use]
     pub fn percentile(&self, percent: u64) -> u64 {
+        self.per_mille(percent * 10)
+    }
+
+    /// The nanoseconds that so many of a thousand took at most; 0 where nothing was counted.
+    #[must_use]
+    pub fn per_mille(&self, of_a_thousand: u64) -> u64 {
         // The rank of the last one that belongs to them, from 1.
-        let rank = (u128::from(self.count) * u128::from(percent)).div_ceil(100).max(1);
+        let rank = (u128::from(self.count) * u128::from(of_a_thousand)).div_ceil(1_000).max(1);
         let mut seen = 0;
         for (index, count) in self.buckets.iter().enumerate() {
             seen += u128::from(*count);
@@ -72,6 +80,17 @@ impl Histogram {
         self.max
     }
 
+    /// What was counted since it was like this; its maximum is that of both together.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let both = self.buckets.iter().zip(&earlier.buckets);
+        Self {
+            buckets: both.map(|(now, then)| now.saturating_sub(*then)).collect(),
+            count: self.count.saturating_sub(earlier.count),
+            max: self.max,
+        }
+    }
+
     /// The figures that are told.
     #[must_use]
     pub fn percentiles(&self) -> Percentiles {
@@ -80,6 +99,7 @@ impl Histogram {
             p50: microseconds(self.percentile(50)),
             p90: microseconds(self.percentile(90)),
             p99: microseconds(self.percentile(99)),
+            p999: microseconds(self.per_mille(999)),
             max: microseconds(self.max),
         }
     }
@@ -127,7 +147,8 @@ mod tests {
         (1..=1_000).rev().for_each(|microseconds| histogram.add(microseconds * 1_000, 1));
         let told = histogram.percentiles();
         assert_eq!(told.count, 1_000);
-        for (told, truth) in [(told.p50, 500.0), (told.p90, 900.0), (told.p99, 990.0)] {
+        let truths = [(told.p50, 500.0), (told.p90, 900.0), (told.p99, 990.0), (told.p999, 999.0)];
+        for (told, truth) in truths {
             assert!((truth..=truth * 1.016).contains(&told), "{told} for {truth}");
         }
         assert_eq!(told.max.to_bits(), 1_000.0_f64.to_bits());
@@ -141,6 +162,18 @@ mod tests {
         assert_eq!((histogram.percentile(99), histogram.percentile(100)), (10, 1_000_000));
         histogram.add(1_000_000, 1);
         assert_eq!(histogram.percentile(99), 1_000_000);
+    }
+
+    #[test]
+    fn what_was_counted_before_is_taken_out() {
+        let mut histogram = Histogram::new();
+        histogram.add(1_000_000, 50);
+        let earlier = histogram.clone();
+        histogram.add(10, 99);
+        histogram.add(20, 1);
+        let since = histogram.since(&earlier);
+        assert_eq!((since.count(), since.percentile(99), since.percentile(100)), (100, 10, 20));
+        assert_eq!(histogram.since(&histogram), Histogram { max: 1_000_000, ..Histogram::new() });
     }
 
     #[test]

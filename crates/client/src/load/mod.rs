@@ -19,6 +19,7 @@
 
 mod binding;
 mod clients;
+mod connected;
 mod cpu_time;
 mod cycles;
 mod drive;
@@ -39,6 +40,7 @@ mod sockets;
 mod stamp;
 mod streams;
 mod tally;
+mod tenths;
 
 pub use cpu_time::{CpuTime, thread_ids};
 pub use error::LoadError;

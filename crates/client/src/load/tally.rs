@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::tenths::Tenths;
 use super::{CpuTime, Histogram};
 
 /// Counts of one warm-up or one measurement. Times are nanoseconds.
@@ -31,6 +32,8 @@ pub(crate) struct Tally {
     pub(crate) idle: u64,
     /// From leaving to arriving.
     pub(crate) latency: Histogram,
+    /// Its 99th percentile, tenth of a second by tenth of a second.
+    pub(crate) tenths: Tenths,
     /// By how much packets left later than an open loop wants.
     pub(crate) late: Histogram,
     /// CPU time of the server.
@@ -42,12 +45,13 @@ pub(crate) struct Tally {
 impl Tally {
     /// Begins to count.
     pub(crate) fn since(now: u64) -> Self {
-        Self { since: now, ..Self::default() }
+        Self { since: now, tenths: Tenths::since(now), ..Self::default() }
     }
 
     /// Counts an arrival, unless it is of an earlier stretch.
     pub(crate) fn arrived(&mut self, left: u64, now: u64) {
         if left >= self.since {
+            self.tenths.look(now, &self.latency);
             self.received += 1;
             self.latency.add(now.saturating_sub(left), 1);
         }
