@@ -137,7 +137,7 @@ impl Strangers {
                 }
                 self.under_way += usize::try_from(last - self.sent).unwrap();
                 self.sent = last;
-                let flushed = self.outgoing.flush(&self.received, |_, _, _| {});
+                let flushed = self.outgoing.flush(&mut self.received, |_, _, _| {});
                 assert_eq!(flushed.dropped, 0);
             }
             match self.read() {

@@ -145,7 +145,7 @@ impl Extent {
     fn of(arguments: &Arguments) -> Self {
         let usual = if arguments.quick {
             let time = Duration::from_secs(115);
-            Self { rounds: 2, repeats: 1, milliseconds: 400, warm_up: 200, time }
+            Self { rounds: 3, repeats: 1, milliseconds: 400, warm_up: 200, time }
         } else {
             let time = Duration::from_secs(870);
             Self { rounds: 5, repeats: 2, milliseconds: 1_000, warm_up: 400, time }
