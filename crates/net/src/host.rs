@@ -57,8 +57,6 @@ pub(crate) struct Host {
 #[derive(Debug, Clone)]
 pub(crate) struct Listener {
     pub(crate) socket: Rc<UdpSocket>,
-    /// Sends in place of `socket` where there is one.
-    pub(crate) sender: Option<Rc<UdpSocket>>,
     /// Bound to an unspecified address: each reply names its source.
     pub(crate) is_wildcard: bool,
     pub(crate) spoken: Spoken,
@@ -66,14 +64,6 @@ pub(crate) struct Listener {
     pub(crate) upstreams: Rc<[AddressRange]>,
     /// Whose clients come here.
     pub(crate) realm: RealmId,
-}
-
-impl Listener {
-    /// The socket through which the next datagram to a client leaves.
-    #[inline]
-    pub(crate) fn way_out(&self) -> &Rc<UdpSocket> {
-        self.sender.as_ref().unwrap_or(&self.socket)
-    }
 }
 
 /// How something reaches a peer or a client.
@@ -332,7 +322,7 @@ impl Host {
         }
         let mut room = [0; MAX_REPLY_LEN];
         if let Some(reply) = self.binding_reply(bytes, client, &mut room) {
-            self.outgoing.push_bytes(listener.way_out(), to, reply);
+            self.outgoing.push_bytes(&listener.socket, to, reply);
         }
     }
 
@@ -385,13 +375,13 @@ pub(crate) fn resolve<'s>(
             LinkKind::Listener(slot) => {
                 let listener = listeners.get(slot)?;
                 let to = destination(listener, *to, *from, dont_fragment);
-                Some(Way::Datagram(listener.way_out(), to))
+                Some(Way::Datagram(&listener.socket, to))
             }
             LinkKind::Stream(slot) => streams.get(slot).map(Way::Stream),
             LinkKind::Dtls(slot) => Some(Way::Dtls(slot)),
             LinkKind::Proxied(slot) => upstreams
                 .way(listeners, slot, *from, dont_fragment)
-                .map(|(listener, to)| Way::Datagram(listener.way_out(), to)),
+                .map(|(listener, to)| Way::Datagram(&listener.socket, to)),
         },
         Route::Shard { .. } => None,
     }
@@ -414,7 +404,7 @@ pub(crate) fn datagram_way(
     to: SocketAddr,
 ) -> Option<(&Rc<UdpSocket>, Destination)> {
     let listener = listener_of(listeners, from)?;
-    Some((listener.way_out(), destination(listener, to, from, false)))
+    Some((&listener.socket, destination(listener, to, from, false)))
 }
 
 fn server_address(listener: &Listener, to: Option<IpAddr>) -> SocketAddr {

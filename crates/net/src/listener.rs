@@ -11,7 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use turn_engine::{AddressRange, RealmId, Transport};
-use turn_udp::{ListenerOptions, UdpSocket, open_senders};
+use turn_udp::{ListenerOptions, UdpSocket};
 
 use crate::stream::{Entrance, Spoken, bind_stream, probe_stream};
 
@@ -59,8 +59,6 @@ pub struct ListenError {
 #[derive(Debug)]
 pub(crate) struct Bound {
     pub(crate) socket: UdpSocket,
-    /// Sends in its place.
-    pub(crate) sender: Option<UdpSocket>,
     pub(crate) options: ListenerOptions,
     pub(crate) entrance: Entrance,
 }
@@ -100,17 +98,7 @@ pub(crate) fn bind_all(
             Err(source) => return Err(ListenError { address: plan.address, source }),
         }
     }
-    add_senders(&mut groups);
     Ok((groups, listening))
-}
-
-/// Opens a sender beside each UDP socket, where that can be.
-fn add_senders(groups: &mut [Group]) {
-    let sockets: Vec<&UdpSocket> =
-        groups.iter().flat_map(|group| &group.datagrams).map(|bound| &bound.socket).collect();
-    let senders = open_senders(&sockets);
-    let bound = groups.iter_mut().flat_map(|group| &mut group.datagrams);
-    bound.zip(senders).for_each(|(bound, sender)| bound.sender = sender);
 }
 
 fn bind_at_some_port(
@@ -211,7 +199,7 @@ fn bind_group(
     for group in groups {
         let socket = UdpSocket::listener(address, &options)?;
         address.set_port(socket.local_addr().port());
-        group.datagrams.push(Bound { socket, sender: None, options, entrance: entrance.clone() });
+        group.datagrams.push(Bound { socket, options, entrance: entrance.clone() });
     }
     Ok(address.port())
 }

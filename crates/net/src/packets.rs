@@ -160,8 +160,6 @@ impl Packets {
         let mut core = self.core.borrow_mut();
         if let Some(listener) = core.host.listeners.get_mut(slot) {
             listener.socket = Rc::clone(&socket);
-            // The one beside it would have to be bound beside those of all shards.
-            listener.sender = None;
         }
         core.host.counters.listeners_rebuilt.add(1);
         if let Some(place) = self.listeners.get_mut(slot) {

@@ -57,7 +57,6 @@ async fn serve(plan: ShardPlan, napper: Arc<Napper>, mut mailbox: Mailbox) -> io
         let socket = Rc::new(bound.socket);
         listeners.push(Listener {
             socket: Rc::clone(&socket),
-            sender: bound.sender.map(Rc::new),
             is_wildcard: bound.options.packet_info,
             spoken: bound.entrance.spoken,
             upstreams: bound.entrance.upstreams.into(),

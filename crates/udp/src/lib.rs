@@ -3,8 +3,7 @@
 //!
 //! The public interface is:
 //!
-//! * [`UdpSocket`], made by [`UdpSocket::listener`] or [`UdpSocket::relay`], and
-//!   [`open_senders`], a second one beside it that only sends;
+//! * [`UdpSocket`], made by [`UdpSocket::listener`] or [`UdpSocket::relay`];
 //! * [`RecvBatch`], which `recvmmsg` fills and which yields [`Datagram`]s;
 //! * [`SendBatch`], which collects datagrams, most of them ranges of a
 //!   `RecvBatch`, and sends them in runs;
@@ -58,7 +57,6 @@ mod probe;
 mod recv;
 mod run;
 mod send;
-mod sender;
 mod socket;
 mod transmit;
 mod verdict;
@@ -76,7 +74,6 @@ pub use probe::{Capabilities, capabilities};
 pub use recv::{Fill, RecvBatch};
 pub use run::{MAX_RUN_BYTES, MAX_SEGMENTS};
 pub use send::{Destination, Flushed, SendBatch};
-pub use sender::open_senders;
 pub use socket::UdpSocket;
 pub use verdict::{Role, SendError, Verdict, verdict};
 #[cfg(feature = "tokio")]

@@ -79,7 +79,7 @@ impl UdpSocket {
         Ok(Self::bound(fd, local))
     }
 
-    pub(crate) fn bound(fd: OwnedFd, local: SocketAddr) -> Self {
+    fn bound(fd: OwnedFd, local: SocketAddr) -> Self {
         Self {
             fd,
             local,

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::stream::context::{Entrance, StreamContext};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long a rate is waited for before it is asked for again.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
