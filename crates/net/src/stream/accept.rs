@@ -12,6 +12,7 @@ use crate::clock;
 use crate::stream::context::{Entrance, StreamContext};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Well below the second within which a listener recovers `[R8]`.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long a rate is waited for before it is asked for again.
