@@ -7,6 +7,8 @@
     reason = "this library serves tests, which fail by panicking with what went wrong"
 )]
 
+pub mod databases;
 pub mod foreign;
+pub mod guide;
 pub mod lab;
 pub mod system;

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -43,7 +45,7 @@ const PLAIN: &str = "listening-ip=203.0.113.7\nrealm=turn.example.org\nlt-cred-m
                      user=ann:secret\n";
 
 /// Options that are essential or common, each observed by a test below.
-const OBSERVED: [&str; 43] = [
+const OBSERVED: [&str; 44] = [
     "allocation-default-address-family",
     "allowed-peer-ip",
     "bps-capacity",
@@ -85,12 +87,13 @@ const OBSERVED: [&str; 43] = [
     "use-auth-secret",
     "user",
     "user-quota",
+    "userdb",
     "verbose",
     "simple-log",
 ];
 
 /// Essential or common, and without an effect to observe.
-const EXCEPTIONS: [(&str, &str); 15] = [
+const EXCEPTIONS: [(&str, &str); 14] = [
     ("cipher-list", "no weak suite can be named: TLS 1.2 and 1.3 with what rustls offers"),
     ("dh-file", "key exchange is by elliptic curves"),
     ("cli", "no telnet; the Unix socket and `turnserver status` are there instead"),
@@ -101,11 +104,10 @@ const EXCEPTIONS: [(&str, &str); 15] = [
     ("pidfile", "a service manager knows the process"),
     ("proc-user", "a service manager does this"),
     ("proc-group", "a service manager does this"),
-    ("userdb", "no store is built yet: an absent or empty file is ignored, any other refused"),
-    ("psql-userdb", "no store is built yet: refused"),
-    ("mysql-userdb", "no store is built yet: refused"),
-    ("redis-userdb", "no store is built yet: refused"),
-    ("redis-statsdb", "the metrics tell"),
+    ("psql-userdb", "needs a server: stores_sql has one; turn-coturn tests the URL it becomes"),
+    ("mysql-userdb", "needs a server: stores_sql has one; turn-coturn tests the URL it becomes"),
+    ("redis-userdb", "needs a server: stores_redis has one; turn-coturn tests the URL it becomes"),
+    ("redis-statsdb", "needs a server: stores_redis has one; turn-coturn tests the URL it becomes"),
 ];
 
 #[test]
@@ -209,6 +211,35 @@ fn secrets_quotas_and_lifetimes() {
             thread::sleep(2 * SECOND + SECOND / 5);
             first.refresh(Duration::from_secs(600)).unwrap();
             assert_eq!(first.stale_nonces(), 1, "stale-nonce");
+        });
+    });
+}
+
+#[test]
+fn users_of_a_database() {
+    inside_root("users_of_a_database", &HOST, || {
+        let turnadmin = |words: &str| {
+            let mut command = Command::new(Daemon::command().get_program());
+            let words = words.split(' ').chain(["-b", "/etc/users.db", "-r", "turn.example.org"]);
+            let status = command.arg0("turnadmin").args(words).status().unwrap();
+            assert!(status.success());
+        };
+        turnadmin("-a -u eve -p secret");
+        let file = "listening-ip=203.0.113.7\nrealm=turn.example.org\nlt-cred-mech\n\
+                    user=ann:secret\nuserdb=/etc/users.db\n";
+        with_file(file, |daemon| {
+            let allocate = |name: &str, password: &str| {
+                let credentials = Credentials::password(name, password);
+                let mut client = connect(address(SERVER), credentials);
+                code(client.allocate(&AllocateOptions::default()).map(drop))
+            };
+            assert_eq!(allocate("eve", "secret"), 200, "userdb: {}", daemon.output());
+            assert_eq!(allocate("ann", "secret"), 200, "beside the users of the file");
+            assert_eq!(allocate("eve", "wrong"), 401);
+            assert_eq!(allocate("bob", "secret"), 401);
+            // Written while the server runs.
+            turnadmin("-a -u dan -p secret");
+            assert_eq!(allocate("dan", "secret"), 200);
         });
     });
 }

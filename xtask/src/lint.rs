@@ -17,7 +17,7 @@ use crate::{no_io, policy};
 const LONG_FILE: usize = 500;
 
 /// Where source files are looked for.
-pub(crate) const SOURCES: [&str; 4] = ["crates", "tests", "benches", "xtask"];
+pub(crate) const SOURCES: [&str; 5] = ["crates", "examples", "tests", "benches", "xtask"];
 
 /// Runs all of it and tells whether all of it passed.
 pub(crate) fn run() -> bool {

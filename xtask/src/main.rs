@@ -9,12 +9,14 @@
 mod command;
 mod counts;
 mod foreign;
+mod foreign_programs;
 mod instructions;
 mod lint;
 mod metadata;
 mod mutants;
 mod no_io;
 mod policy;
+mod python;
 mod rfc_status;
 mod rust_source;
 mod steps;

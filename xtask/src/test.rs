@@ -1,4 +1,4 @@
-//! `cargo xtask test`: tools, lint, the server's binary, instruction counts, every test,
+//! `cargo xtask test`: tools, lint, the binaries that tests start, instruction counts, every test,
 //! docs/rfc-status.md.
 //!
 //! Tests whose name begins with `realtime_` wait for a real clock (lifetimes of RFC 8656 are
@@ -46,8 +46,9 @@ pub(crate) fn run(extent: Extent) -> bool {
     // Without the tools half of the tests could only say so, each in its own way.
     if steps.run("tools", tools::install) {
         lint::steps_of_lint(&mut steps);
-        steps.run("build: turnserver", || {
-            run_command(cargo_build("build").args(["--package", "turnserver", "--bins"]))
+        steps.run("build: turnserver, turn-call", || {
+            let packages = ["--package", "turnserver", "--package", "turn-call"];
+            run_command(cargo_build("build").args(packages).arg("--bins"))
         });
         steps.run("instruction counts", || instructions::run(instructions::Purpose::Check));
         steps.run("tests", || all_tests(&mut tally));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow, bail};
 
 use crate::command::{cargo, find, output, program, root, run, succeeds};
-use crate::{foreign, instructions};
+use crate::{foreign, instructions, python};
 
 /// Debian packages by the program that proves them.
 const PACKAGES: &[(&str, &str)] = &[
@@ -19,10 +19,21 @@ const PACKAGES: &[(&str, &str)] = &[
     ("strace", "strace"),
     // Counts instructions.
     ("valgrind", "valgrind"),
+    // Run the image where there is no container engine.
+    ("umoci", "umoci"),
+    ("crun", "crun"),
+    // Judges the package's scripts.
+    ("shellcheck", "shellcheck"),
+    // Runs the guides' examples.
+    ("node", "nodejs"),
+    ("python3", "python3-venv"),
 ];
 
 /// Parts of the Rust toolchain by the cargo command that proves them.
 const COMPONENTS: &[(&str, &str)] = &[("fmt", "rustfmt"), ("clippy", "clippy")];
+
+/// Makes the Debian package. Pinned, as every tool.
+const CARGO_DEB: &str = "3.8.0";
 
 /// Installs whatever is missing. Does nothing, and asks no network, where all is there.
 ///
@@ -40,6 +51,8 @@ pub(crate) fn install() -> Result<()> {
     let programs: Vec<&str> = PACKAGES.iter().map(|&(program, _)| program).collect();
     install_packages_of(&programs)?;
     instructions::install_runner()?;
+    cargo_tool("cargo-deb", CARGO_DEB)?;
+    python::install()?;
     foreign::install()
 }
 

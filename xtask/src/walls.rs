@@ -33,6 +33,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("turn-config", &[]),
     ("turn-coturn", &["turn-config"]),
     ("turn-admin", &[]),
+    ("turn-users", &["turn-credentials"]),
+    ("turn-usage", &[]),
+    ("turn-external", &["turn-codec"]),
+    ("turn-call", &[]),
     ("turn-client", &["turn-codec", "turn-credentials", "turn-udp"]),
     ("turn-testkit", &["turn-engine", "turn-codec", "turn-credentials"]),
 ];

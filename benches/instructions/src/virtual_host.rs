@@ -76,7 +76,7 @@ impl VirtualHost {
         let settings = Settings {
             realms: vec![Realm { keyring, peers, ..Realm::new(REALM) }],
             relay: RelaySettings {
-                addresses: vec![RelayAddress { bound: here, advertised: here }],
+                addresses: vec![RelayAddress::new(here, here)],
                 ..RelaySettings::default()
             },
             ..Settings::default()
@@ -246,6 +246,7 @@ impl VirtualHost {
                     | Action::Splice { .. }
                     | Action::ClosePeer(_)
                     | Action::HandOver { .. }
+                    | Action::FindKey { .. }
                     | Action::Report(_),
                 ) => continue,
             };

@@ -154,9 +154,7 @@ pub(crate) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    let address = request.extensions().get::<Peer>().and_then(|peer| peer.0);
-    // Who has no address comes from where there are none: all of them are one.
-    let address = address.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
+    let address = request.extensions().get::<Peer>().copied().unwrap_or(Peer(None)).source();
     match access.judge(request.uri(), request.headers(), address, Instant::now()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.response(),

@@ -1,10 +1,13 @@
 //! What the server does for those who ask: the one trait that the binary implements.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::credentials::Issuer;
 use crate::figures::Figures;
+use crate::managed::{Accounts, UsageBook};
 use crate::status::{AllocationRow, DrainStatus, ReloadReport, Status, Version};
 
 /// A future that is known by what it yields.
@@ -47,6 +50,21 @@ pub trait Control: Send + Sync + 'static {
 
     /// What runs.
     fn version(&self) -> Version;
+
+    /// Who keeps managed credentials; none where no store can be written.
+    fn accounts(&self) -> Option<Arc<dyn Accounts>> {
+        None
+    }
+
+    /// Who knows what was used; none where `usage.path` is off.
+    fn usage(&self) -> Option<Arc<dyn UsageBook>> {
+        None
+    }
+
+    /// Who makes time-limited credentials; none where nobody can.
+    fn issuer(&self) -> Option<Arc<dyn Issuer>> {
+        None
+    }
 }
 
 /// What came of the wish to end an allocation.

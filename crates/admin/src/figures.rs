@@ -76,6 +76,26 @@ pub struct Figures {
     pub naps: u64,
     /// Log lines left out because the log did not keep up.
     pub log_lines_dropped: u64,
+    /// Credential stores.
+    pub stores: Vec<StoreFigures>,
+    /// Credentials handed out, by key: [`CredentialKeys::issued`](crate::CredentialKeys::issued).
+    pub credentials_issued: Vec<Counted>,
+    /// Requests for credentials turned away, by reason:
+    /// [`CredentialKeys::refused`](crate::CredentialKeys::refused).
+    pub credentials_refused: Vec<Counted>,
+    /// Reports of usage that found no room.
+    pub usage_lost: u64,
+}
+
+/// One credential store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreFigures {
+    /// Scheme, host and database; never a password.
+    pub store: String,
+    /// Whether it answered when it was last asked, now.
+    pub is_up: bool,
+    /// Look-ups by what came of them, as in `found`, `unknown`, `failed`, `cached`.
+    pub lookups: Vec<Counted>,
 }
 
 /// Something counted under a word.

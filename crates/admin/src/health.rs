@@ -5,24 +5,41 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::json;
 
 use crate::answer::error;
 use crate::control::Control;
+use crate::openapi::{Answer, Operation, Routes};
 use crate::status::Version;
 
 /// The routes.
-pub(crate) fn router(control: Arc<dyn Control>) -> Router {
-    Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/version", get(version))
-        .with_state(control)
+pub(crate) fn routes() -> Routes<Arc<dyn Control>> {
+    Routes::new()
+        .with(
+            Operation::get("/healthz", "Whether every shard turns.").giving([Answer::json(
+                200,
+                "Object",
+                "they do; 503 where one does not",
+            )]),
+            healthz,
+        )
+        .with(
+            Operation::get("/readyz", "Whether new clients should be sent here.")
+                .giving([Answer::json(200, "Object", "they should; 503 while it drains")]),
+            readyz,
+        )
+        .with(
+            Operation::get("/version", "What runs.").giving([Answer::json(
+                200,
+                "Version",
+                "name and version",
+            )]),
+            version,
+        )
 }
 
 async fn healthz(State(control): State<Arc<dyn Control>>) -> Response {

@@ -10,7 +10,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse as _, Response};
 
-use crate::answer::{bodiless, no_such_route, wrong_method};
+use crate::answer::{bodiless, no_such_route, uncached, wrong_method};
 use crate::control::Control;
 use crate::exposition::{CONTENT_TYPE as TEXT_FORMAT, Exposition};
 use crate::figures::Figures;
@@ -55,10 +55,13 @@ impl MetricsPage {
 pub(crate) fn router(page: Arc<MetricsPage>, control: Arc<dyn Control>) -> Router {
     let scrape = Scrape::new(Arc::clone(&control));
     let by_path = Router::new().fallback(show).with_state(Arc::new(Door { page, scrape }));
-    health::router(control)
+    health::routes()
+        .with_state(control)
+        .into_router()
         .method_not_allowed_fallback(wrong_method)
         .fallback_service(by_path)
         .layer(from_fn(bodiless))
+        .layer(from_fn(uncached))
 }
 
 /// The page as an answer.

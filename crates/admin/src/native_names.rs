@@ -25,6 +25,7 @@ pub(crate) fn write(figures: &Figures, page: &mut Exposition) {
     datagrams(figures, page);
     connections(figures, page);
     handshakes(figures, page);
+    stores(figures, page);
 }
 
 fn program(figures: &Figures, page: &mut Exposition) {
@@ -354,6 +355,43 @@ const fn directions(
     down: TrafficFigures,
 ) -> [(&'static str, TrafficFigures); 2] {
     [("up", up), ("down", down)]
+}
+
+fn stores(figures: &Figures, page: &mut Exposition) {
+    // Two URLs may lead to one name; a series stands on a page once.
+    let mut up: BTreeMap<&str, bool> = BTreeMap::new();
+    let mut lookups: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for store in &figures.stores {
+        *up.entry(&store.store).or_insert(true) &= store.is_up;
+        for result in &store.lookups {
+            *lookups.entry((&store.store, &result.word)).or_default() += result.count;
+        }
+    }
+    let mut family = page.gauge("turn_store_up", "1 while a credential store answers.");
+    for (store, is_up) in up {
+        family.sample(&[("store", store)], is_up);
+    }
+    let mut family =
+        page.counter("turn_store_lookups_total", "Users asked of a credential store, by result.");
+    for ((store, result), count) in lookups {
+        family.sample(&[("store", store), ("result", result)], count);
+    }
+    let mut family = page.counter(
+        "turn_credentials_issued_total",
+        "Time-limited credentials handed out, by key of the configuration.",
+    );
+    for key in &figures.credentials_issued {
+        family.sample(&[("key", &key.word)], key.count);
+    }
+    let mut family = page.counter(
+        "turn_credentials_refused_total",
+        "Requests for credentials that were turned away, by reason.",
+    );
+    for reason in &figures.credentials_refused {
+        family.sample(&[("reason", &reason.word)], reason.count);
+    }
+    page.counter("turn_usage_lost_total", "Reports of usage that found no room.")
+        .sample(&[], figures.usage_lost);
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::access::{Access, guard, without_origin};
 use crate::admin_routes;
-use crate::connections::{Peer, serve};
+use crate::connections::{Bounds, Peer, Plain, serve};
 use crate::control::Control;
 use crate::metrics_page::{self, MetricsPage};
 use crate::socket::AdminSocket;
@@ -29,7 +29,7 @@ pub async fn serve_metrics(
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let router = metrics_page::router(page, control);
-    serve(listener, peer, router, METRICS_WITHIN, shutdown).await;
+    serve(listener, peer, Plain, router, Bounds::for_operators(METRICS_WITHIN), shutdown).await;
 }
 
 /// Serves everything to those whom `access` admits, until `shutdown`.
@@ -40,7 +40,7 @@ pub async fn serve_admin_http(
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let router = admin_routes::router(control).layer(from_fn_with_state(access, guard));
-    serve(listener, peer, router, ADMIN_WITHIN, shutdown).await;
+    serve(listener, peer, Plain, router, Bounds::for_operators(ADMIN_WITHIN), shutdown).await;
 }
 
 /// Serves everything to those who may open the socket's file, until `shutdown`;
@@ -55,10 +55,11 @@ pub async fn serve_admin_socket(
 ) -> io::Result<()> {
     let router = admin_routes::router(control).layer(from_fn(without_origin));
     let (listener, _file) = socket.open()?;
-    serve(listener, |_| Peer(None), router, ADMIN_WITHIN, shutdown).await;
+    serve(listener, |_| Peer(None), Plain, router, Bounds::for_operators(ADMIN_WITHIN), shutdown)
+        .await;
     Ok(())
 }
 
-const fn peer(address: &SocketAddr) -> Peer {
+pub(crate) const fn peer(address: &SocketAddr) -> Peer {
     Peer(Some(address.ip()))
 }

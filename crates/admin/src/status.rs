@@ -38,6 +38,9 @@ pub struct Status {
     pub certificates: Vec<CertificateRow>,
     /// The last reload, if there was one.
     pub last_reload: Option<ReloadRow>,
+    /// Credential stores, in the order in which they are asked.
+    #[serde(default)]
+    pub stores: Vec<StoreRow>,
 }
 
 /// What runs.
@@ -102,6 +105,23 @@ pub struct CertificateRow {
     pub names: Vec<String>,
     /// When it expires.
     pub not_after: i64,
+}
+
+/// One credential store.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreRow {
+    /// Scheme, host and database; never a password.
+    pub name: String,
+    /// Whether it answered when it was last asked.
+    pub up: bool,
+    /// What it said when it last failed.
+    pub last_error: Option<String>,
+    /// Users asked for.
+    pub lookups: u64,
+    /// Of these, those that it could not answer.
+    pub failed: u64,
+    /// Of all look-ups, those that the cache answered.
+    pub cached: u64,
 }
 
 /// One reload.

@@ -9,6 +9,7 @@ use crate::limit::Limit;
 use crate::reader::Section;
 use crate::secret::Secret;
 use crate::shared_secret::{SharedSecret, secret_text};
+use crate::store_source::StoreSource;
 use crate::values;
 
 /// The credentials of the realm, and how long what hangs on them lives.
@@ -18,6 +19,8 @@ pub struct Auth {
     pub users: Vec<User>,
     /// Shared secrets of time-limited credentials, tried in turn. Default: none.
     pub secrets: Vec<SharedSecret>,
+    /// Databases of further users and secrets, of every realm, asked in turn. Default: none.
+    pub stores: Vec<StoreSource>,
     /// What stands between expiry and userid in a time-limited name; not a digit. Default: `:`.
     pub separator: char,
     /// Relays for everybody, without credentials. Default: false.
@@ -55,6 +58,7 @@ impl Default for Auth {
         Self {
             users: Vec::new(),
             secrets: Vec::new(),
+            stores: Vec::new(),
             separator: ':',
             anonymous: false,
             nonce_lifetime: Duration::from_secs(600),
@@ -70,6 +74,7 @@ impl Auth {
         Self {
             users: read_users(section),
             secrets: SharedSecret::read_all(section),
+            stores: StoreSource::read_all(section),
             separator: section.value("separator", separator).unwrap_or(default.separator),
             anonymous: section.value("anonymous", values::boolean).unwrap_or(default.anonymous),
             nonce_lifetime: section

@@ -27,17 +27,20 @@ pub enum Effect {
 }
 
 /// Keys that a running server keeps as they were: sockets are bound and threads are started once.
-const NEEDS_RESTART: [&str; 11] = [
+const NEEDS_RESTART: [&str; 14] = [
     "shards",
     "listen",
     "relay.addresses",
-    "relay.external",
     "relay.ports",
     "relay.latency_budget",
     "relay.dscp",
     "admin.socket",
     "admin.address",
     "metrics.address",
+    "metrics.redis_statsdb",
+    "credentials.address",
+    "credentials.tls",
+    "usage.path",
     "log.target",
 ];
 
@@ -170,6 +173,40 @@ mod tests {
         assert_eq!(
             between(old, ""),
             [needs_restart("relay.addresses"), needs_restart("metrics.address")]
+        );
+    }
+
+    #[test]
+    fn a_listener_of_credentials_comes_and_goes_with_a_restart_and_its_keys_with_a_reload() {
+        let old = "[auth]\nsecrets = ['north wind']\n[credentials]\naddress = '127.0.0.1:1'\n\
+                   server_keys = [{ id = 'a', key = '0123456789abcdef' }]";
+        let auth = "[auth]\nsecrets = ['north wind']";
+        assert!(between(auth, old).contains(&needs_restart("credentials.address")));
+        assert!(between(old, auth).contains(&needs_restart("credentials.address")));
+        let new = old.replace("abcdef", "fedcba") + "\nttl = '5m'\nrate = 'off'";
+        assert_eq!(
+            between(old, &new),
+            [
+                applied("credentials.ttl"),
+                applied("credentials.rate"),
+                applied("credentials.server_keys")
+            ]
+        );
+    }
+
+    #[test]
+    fn stores_usage_and_public_addresses_follow_a_reload_but_for_their_files() {
+        let new = "[auth]\nstores = ['sqlite:///a.db']\n[relay]\nexternal = 'auto'\n\
+                   [metrics]\nredis_statsdb = 'redis://h/1'\n[usage]\npath = '/u.db'\nkeep = '1d'";
+        assert_eq!(
+            between("", new),
+            [
+                applied("relay.external"),
+                applied("auth.stores"),
+                needs_restart("metrics.redis_statsdb"),
+                needs_restart("usage.path"),
+                applied("usage.keep"),
+            ]
         );
     }
 

@@ -7,6 +7,7 @@ use toml::de::DeValue;
 use crate::admin::Admin;
 use crate::auth::Auth;
 use crate::complaint::Complaint;
+use crate::credentials::{Credentials, Issuers};
 use crate::drain::Drain;
 use crate::file::Switches;
 use crate::limits::Limits;
@@ -17,7 +18,9 @@ use crate::peers::Peers;
 use crate::reader::Section;
 use crate::realm::{Inherited, Realm};
 use crate::relay::Relay;
+use crate::store_source::{StoreSource, url_has_secret};
 use crate::tls::Tls;
+use crate::usage::Usage;
 use crate::values;
 
 /// A checked configuration. `Config::default()` is that of an empty file.
@@ -50,6 +53,10 @@ pub struct Config {
     pub metrics: Metrics,
     /// What drains, reloads and ends allocations.
     pub admin: Admin,
+    /// What gives out time-limited credentials. Default: nothing does.
+    pub credentials: Option<Credentials>,
+    /// What is counted.
+    pub usage: Usage,
     /// What is told, how and where.
     pub log: Log,
     /// Switches for trials.
@@ -88,6 +95,8 @@ impl Default for Config {
             drain: Drain::default(),
             metrics: Metrics::default(),
             admin: Admin::default(),
+            credentials: None,
+            usage: Usage::default(),
             log: Log::default(),
             lab: Lab::default(),
         }
@@ -125,15 +134,20 @@ impl Config {
             .realms
             .iter()
             .map(|realm| (realm.auth.anonymous, &realm.auth.users, &realm.auth.secrets));
-        [top].into_iter().chain(of_realms).any(|(anonymous, users, secrets)| {
-            anonymous || !users.is_empty() || !secrets.is_empty()
-        })
+        !auth.stores.is_empty()
+            || [top].into_iter().chain(of_realms).any(|(anonymous, users, secrets)| {
+                anonymous || !users.is_empty() || !secrets.is_empty()
+            })
     }
 
-    /// Whether the configuration holds a password, key, shared secret or token.
+    /// Whether the configuration holds a password, key, shared secret, token or webhook.
     pub fn has_secrets(&self) -> bool {
         let of_realms = self.realms.iter().map(|realm| (&realm.auth.users, &realm.auth.secrets));
         !self.admin.tokens.is_empty()
+            || self.auth.stores.iter().any(StoreSource::has_secret)
+            || self.credentials.is_some()
+            || !self.usage.thresholds.is_empty()
+            || self.metrics.redis_statsdb.as_ref().is_some_and(|url| url_has_secret(url.reveal()))
             || [(&self.auth.users, &self.auth.secrets)]
                 .into_iter()
                 .chain(of_realms)
@@ -153,6 +167,10 @@ impl Config {
         let realms = Realm::read_all(top, &inherited);
         let mut names = vec![realm.as_str()];
         names.extend(realms.iter().map(|realm| realm.name.as_str()));
+        let written = top.has("credentials");
+        let issuers = Issuers { realm: &realm, auth: &auth, realms: &realms, has_certificate };
+        let credentials =
+            top.table("credentials", |section| Credentials::read(section, written, &issuers));
         let listen = Listen::read_all(top, has_certificate, &names).unwrap_or(default.listen);
         Self {
             shards: top.value("shards", Shards::read).unwrap_or(default.shards),
@@ -161,6 +179,8 @@ impl Config {
             drain: top.table("drain", Drain::read),
             metrics: top.table("metrics", Metrics::read),
             admin: top.table("admin", Admin::read),
+            credentials,
+            usage: top.table("usage", Usage::read),
             log: top.table("log", Log::read),
             lab: top.table("lab", |section| Lab::read(section, switches)),
             realms,
@@ -172,11 +192,12 @@ impl Config {
         }
     }
 
-    /// Makes relative paths start from `directory`.
-    pub(crate) fn start_from(&mut self, directory: &Path) {
+    /// Makes relative paths start from `directory`, and default ones of databases from `state`.
+    pub(crate) fn start_from(&mut self, directory: &Path, state: Option<&Path>) {
         self.tls.start_from(directory);
         self.log.start_from(directory);
         self.admin.start_from(directory);
+        self.usage.start_from(directory, state);
     }
 }
 

@@ -34,7 +34,8 @@ pub(crate) struct Document {
 pub fn from_str(text: &str, file_name: &Path) -> Result<Config, ConfigErrors> {
     let directory = file_name.parent().unwrap_or(Path::new(""));
     let includes = Includes { directory: directory.to_owned(), warnings: Vec::new() };
-    let document = read_layered(text, file_name, includes, Switches::default(), &[])?;
+    let surroundings = Surroundings { switches: Switches::default(), layers: &[], state: None };
+    let document = read_layered(text, file_name, includes, surroundings)?;
     Ok(document.config)
 }
 
@@ -51,16 +52,27 @@ pub(crate) fn read(
         path: unlisted.directory,
         source: unlisted.source,
     })?;
-    Ok(read_layered(text, file_name, includes, switches, &layers)?)
+    let state = environment.state_directory.as_deref();
+    let surroundings = Surroundings { switches, layers: &layers, state };
+    Ok(read_layered(text, file_name, includes, surroundings)?)
+}
+
+/// What a document is read under.
+#[derive(Clone, Copy)]
+struct Surroundings<'s> {
+    switches: Switches,
+    layers: &'s [Layer],
+    /// Where databases of our own are, if the environment says it.
+    state: Option<&'s Path>,
 }
 
 fn read_layered(
     text: &str,
     file_name: &Path,
     includes: Includes,
-    switches: Switches,
-    layers: &[Layer],
+    surroundings: Surroundings<'_>,
 ) -> Result<Document, ConfigErrors> {
+    let Surroundings { switches, layers, state } = surroundings;
     let mut source = Source::new(file_name, text);
     let (document, errors) = DeTable::parse_recoverable(text);
     // The one that stands first: a quote that is missing makes many further down.
@@ -81,7 +93,7 @@ fn read_layered(
     if let Some(errors) = findings.take_errors(&mut source) {
         return Err(errors);
     }
-    config.start_from(&directory);
+    config.start_from(&directory, state);
     Ok(Document { config, warnings: findings.includes.warnings, has_secrets })
 }
 

@@ -32,6 +32,8 @@ pub struct Environment {
     pub variables: Vec<(String, String)>,
     /// The directory of systemd's credentials, if there is one.
     pub credentials_directory: Option<PathBuf>,
+    /// The directory of databases of our own (`STATE_DIRECTORY`), if somebody says where.
+    pub state_directory: Option<PathBuf>,
 }
 
 impl Environment {
@@ -41,6 +43,13 @@ impl Environment {
         for (name, value) in variables {
             if name == "CREDENTIALS_DIRECTORY" {
                 taken.credentials_directory = Some(PathBuf::from(value));
+                continue;
+            }
+            if name == "STATE_DIRECTORY" {
+                // The first of those that the unit names.
+                let value = value.to_string_lossy();
+                let first = value.split(':').next().filter(|first| !first.is_empty());
+                taken.state_directory = first.map(PathBuf::from);
                 continue;
             }
             let name = name.to_string_lossy();
@@ -84,6 +93,7 @@ impl fmt::Debug for Environment {
         f.debug_struct("Environment")
             .field("variables", &names)
             .field("credentials_directory", &self.credentials_directory)
+            .field("state_directory", &self.state_directory)
             .finish()
     }
 }
@@ -213,11 +223,12 @@ impl Layer {
                 let is_table = |of: &str| last.eq_ignore_ascii_case(of);
                 let trimmed = text.trim_start();
                 let is_toml = trimmed.starts_with(if is_table("users") { '{' } else { '[' });
-                if is_toml && (is_table("users") || is_table("secrets") || is_table("tokens")) {
+                let is_list = LISTS.iter().any(|list| is_table(list));
+                if is_toml && (is_table("users") || is_list) {
                     Self::toml_of_file(&text)
                 } else if is_table("users") {
                     (text, Form::Users)
-                } else if is_table("secrets") || is_table("tokens") {
+                } else if is_list {
                     (text, Form::Lines)
                 } else {
                     let end = text.trim_end_matches(['\n', '\r']).len();
@@ -273,7 +284,12 @@ pub(crate) fn holds_secrets(key: &[String]) -> bool {
     };
     matches!(
         key,
-        ["auth", "secrets"] | ["auth", "users"] | ["auth", "users", _] | ["admin", "tokens"]
+        ["auth", "secrets" | "users" | "stores"]
+            | ["auth", "users", _]
+            | ["admin", "tokens"]
+            | ["credentials", "server_keys" | "browser_keys"]
+            | ["usage", "thresholds"]
+            | ["metrics", "redis_statsdb"]
     )
 }
 
@@ -286,9 +302,14 @@ fn credentials(directory: &Path) -> Result<Vec<(PathBuf, Vec<String>)>, Unlisted
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
         let key = match name {
-            "auth.secrets" | "auth.users" | "admin.tokens" => {
-                name.split('.').map(str::to_owned).collect()
-            }
+            "auth.secrets"
+            | "auth.users"
+            | "auth.stores"
+            | "admin.tokens"
+            | "credentials.server_keys"
+            | "credentials.browser_keys"
+            | "usage.thresholds"
+            | "metrics.redis_statsdb" => name.split('.').map(str::to_owned).collect(),
             _ => match realm_credential(name) {
                 Some(key) => key,
                 None => continue,
@@ -308,6 +329,10 @@ fn realm_credential(name: &str) -> Option<Vec<String>> {
         .find_map(|last| Some((rest.strip_suffix(last)?.strip_suffix(".auth.")?, last)))?;
     Some(["realms", realm, "auth", last].map(str::to_owned).to_vec())
 }
+
+/// Keys whose value is a list that holds secrets.
+const LISTS: [&str; 6] =
+    ["secrets", "tokens", "stores", "server_keys", "browser_keys", "thresholds"];
 
 const PREFIX: &str = "TURN__";
 const FILE: &str = "_FILE";

@@ -6,11 +6,8 @@
 
 use crate::complaint::Complaint;
 
-const LATER: [(&str, &str, &str); 3] = [
-    ("", "credentials", "the credentials listener is not available yet"),
-    ("relay", "copy_tos", "copying DSCP and ECN is not available yet"),
-    ("auth", "stores", "credential stores are not available yet"),
-];
+const LATER: [(&str, &str, &str); 1] =
+    [("relay", "copy_tos", "copying DSCP and ECN is not available yet")];
 
 /// The complaint about `key` in `section`, if it is one of those to come.
 pub(crate) fn complaint(section: &str, key: &str) -> Option<Complaint> {

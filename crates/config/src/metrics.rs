@@ -5,7 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use toml::de::DeValue;
 
 use crate::complaint::Complaint;
+use crate::entries::{Entries, Secrets, quote};
 use crate::reader::Section;
+use crate::secret::Secret;
+use crate::url::Url;
 use crate::values;
 
 /// Where metrics and health are served, and under which names.
@@ -17,6 +20,9 @@ pub struct Metrics {
     pub path: String,
     /// Serves coturn's 33 names beside our own. Default: false.
     pub coturn_names: bool,
+    /// The Redis that coturn's keys and channels of allocations are published in; a URL that may
+    /// hold a password. Default: none.
+    pub redis_statsdb: Option<Secret>,
 }
 
 /// Where a listener that has a default is bound.
@@ -46,6 +52,7 @@ impl Default for Metrics {
             address: ListenAt::Default(ADDRESS),
             path: "/metrics".to_owned(),
             coturn_names: false,
+            redis_statsdb: None,
         }
     }
 }
@@ -59,6 +66,26 @@ impl Metrics {
             coturn_names: section
                 .value("coturn_names", values::boolean)
                 .unwrap_or(default.coturn_names),
+            redis_statsdb: section.hidden("redis_statsdb").and_then(|value| {
+                redis(value.get_ref())
+                    .map_err(|complaint| section.complain("redis_statsdb", value.span(), complaint))
+                    .ok()
+            }),
+        }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn write_statsdb(&self, out: &mut Entries, secrets: Secrets) {
+        let Some(url) = &self.redis_statsdb else {
+            return out.absent("redis_statsdb", "none");
+        };
+        match secrets {
+            Secrets::Revealed => out.key("redis_statsdb", quote(url.reveal())),
+            Secrets::Redacted => {
+                let shown = Url::parse(url.reveal()).map(|url| url.redacted());
+                out.key("redis_statsdb", quote(shown.unwrap_or_default()));
+            }
         }
     }
 }
@@ -71,6 +98,27 @@ fn address(value: &DeValue<'_>) -> Result<ListenAt, Complaint> {
         help: format!("{}, or \"off\" for none", complaint.help),
         ..complaint
     })
+}
+
+/// The URL of a Redis; it is not repeated.
+fn redis(value: &DeValue<'_>) -> Result<Secret, Complaint> {
+    let Some(text) = value.as_str() else {
+        return Err(Complaint::wrong_type("a string", value, "write the URL in quotes"));
+    };
+    let is_known = |url: &Url<'_>| match url.scheme {
+        "redis" | "rediss" => !url.host.is_empty(),
+        "redis+unix" => url.host.is_empty() && url.path.len() > 1,
+        _ => false,
+    };
+    if !Url::parse(text).as_ref().is_some_and(is_known) {
+        return Err(Complaint::new(
+            "not the URL of a Redis",
+            "write \"redis://:PASSWORD@HOST:6379/0\", \"rediss://...\" or \
+             \"redis+unix:///run/redis/redis.sock\"; what is no letter or digit of a password is \
+             percent-encoded",
+        ));
+    }
+    Ok(Secret::new(text))
 }
 
 fn path(value: &DeValue<'_>) -> Result<String, Complaint> {

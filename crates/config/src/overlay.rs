@@ -11,6 +11,7 @@ use crate::complaint::Complaint;
 use crate::environment::{Form, Layer, Way, holds_secrets};
 use crate::reader::{Findings, Value};
 use crate::source::{HARMLESS, is_telltale};
+use crate::store_source::gives_away_a_secret;
 use crate::warning::Warning;
 
 /// Sets the value of `layer`, whose places begin at `base`.
@@ -73,6 +74,17 @@ pub(crate) fn has_secrets(document: &DeTable<'_>) -> bool {
 /// Whether secrets stand in `value`, the value of `key`.
 fn is_secret(key: &[String], value: &DeValue<'_>) -> bool {
     if holds_secrets(key) {
+        let last = key.last().map(String::as_str);
+        if matches!(last, Some("stores" | "redis_statsdb")) {
+            // A URL without a password gives nothing away.
+            return match value.as_array() {
+                Some(items) => items.iter().any(|item| gives_away_a_secret(item.get_ref())),
+                None => gives_away_a_secret(value),
+            };
+        }
+        if matches!(last, Some("server_keys" | "browser_keys" | "thresholds")) {
+            return value.as_array().is_none_or(|items| !items.is_empty());
+        }
         // A list of nothing but names of files gives nothing away.
         let is_a_name = |item: &Value<'_>| {
             item.get_ref().as_table().is_some_and(|table| !table.contains_key("secret"))

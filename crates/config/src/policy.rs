@@ -17,6 +17,7 @@ use crate::realm::Realm;
 use crate::relay::DefaultFamily;
 use crate::secret::Secret;
 use crate::shared_secret::{SharedSecret, TenantLimits};
+use crate::store_source::StoreSource;
 
 impl Config {
     /// Every key with its effective value, in the order of `turnserver.toml.example`.
@@ -51,6 +52,7 @@ impl Config {
         out.section("auth");
         out.key("users", users(&auth.users, secrets));
         out.key("secrets", shared_secrets(&auth.secrets, secrets));
+        out.key("stores", StoreSource::write_all(&auth.stores, secrets));
         out.key("separator", quote(auth.separator));
         out.key("anonymous", auth.anonymous);
         out.key("nonce_lifetime", duration(auth.nonce_lifetime));
@@ -67,6 +69,11 @@ impl Config {
         out.key("deadline", duration(self.drain.deadline));
         out.key("min_allocations", self.drain.min_allocations);
         self.write_metrics_and_admin(&mut out, secrets);
+
+        if let Some(credentials) = &self.credentials {
+            credentials.write(&mut out, secrets);
+        }
+        self.usage.write(&mut out, secrets);
 
         out.section("log");
         out.key("format", quote(self.log.format.name()));
@@ -107,7 +114,9 @@ impl Config {
             Some(bound) => format!("{}={bound}", external.public),
             None => external.public.to_string(),
         });
-        out.key("external", list(external));
+        let found = relay.discover.iter().map(ToString::to_string);
+        out.key("external", list(external.chain(found)));
+        out.key("external_refresh", duration(relay.external_refresh));
         out.key("ports", quote(spell_ports(&relay.ports)));
         write_family(out, relay.default_family);
         out.key("latency_budget", limit(relay.latency_budget, duration));
@@ -152,6 +161,7 @@ impl Config {
         }
         out.key("path", quote(&self.metrics.path));
         out.key("coturn_names", self.metrics.coturn_names);
+        self.metrics.write_statsdb(out, secrets);
 
         let admin = &self.admin;
         out.section("admin");
@@ -345,6 +355,13 @@ mod tests {
             [auth]
             secrets = [{ secret = 's', tenant = 't', limits = {
                 allocations_per_user = 1, bandwidth_per_allocation = 'off', bandwidth_per_user = 'off' } }]
+            stores = [{ url = 'https://a.example/', token = 'a' }]
+            [credentials]
+            address = '127.0.0.1:1'
+            server_keys = [{ id = 'a', key = '0123456789abcdef', tenant = 't', realm = 'b' }]
+            browser_keys = [{ key = '01234567', origins = ['https://a'], user = 'u', ttl = '5m' }]
+            [usage]
+            thresholds = [{ bytes = '1 TB', per = 'user', name = 'a', webhook = 'https://a', token = 'a' }]
             [realms.b]";
         let mut findings = Findings::default();
         let read = |top: &mut Section<'_, '_>| Config::read(top, Switches::default());
@@ -375,7 +392,8 @@ mod tests {
             ]
             [relay]
             addresses = ['198.51.100.7', '2001:db8::7']
-            external = ['203.0.113.7=198.51.100.7', '2001:db8:1::7']
+            external = ['203.0.113.7=198.51.100.7', '2001:db8:1::7', 'auto:Stun.example.org', 'metadata']
+            external_refresh = '1m'
             ports = '50000-50999'
             default_family = 'client'
             latency_budget = 'off'
@@ -386,6 +404,8 @@ mod tests {
             secrets = ['tellnobody', { secret = 'tellnobody' }, { secret = 'tellnobody2', tenant = 'a',
                 limits = { allocations = 5, bandwidth = '1 Mbit/s', allocations_per_user = 'off' } },
                 { secret = 'tellnobody3', tenant = 'a' }, { secret = 'tellnobody4', tenant = 'b' }]
+            stores = ['postgres://turn:tellnobody@db.example/turn?sslmode=require',
+                { url = 'https://app.example/auth', token = 'tellnobody', sha256_keys = true }]
             separator = '|'
             nonce_lifetime = '90s'
             strict_expiry = true
@@ -420,11 +440,21 @@ mod tests {
             address = '[::1]:9000'
             path = '/m'
             coturn_names = true
+            redis_statsdb = 'redis://:tellnobody@127.0.0.1/2'
             [admin]
             socket = './a.sock'
             address = '127.0.0.1:9642'
             tokens = ['tellnobody-sixteen', 'tellnobody-seventeen']
             hosts = ['turn.example.org']
+            [credentials]
+            address = '127.0.0.1:8443'
+            tls = true
+            ttl = '10m'
+            server_keys = [{ id = 'app', key = 'tellnobody-tellnobody', tenant = 'a' }]
+            browser_keys = [{ key = 'tellnobody', origins = ['https://app.example'], ttl = '5m' }]
+            [usage]
+            path = './usage.db'
+            thresholds = [{ bytes = '2 TB', per = 'tenant', webhook = 'https://a.example/tellnobody' }]
             [log]
             format = 'json'
             level = 'trace'
@@ -444,6 +474,20 @@ mod tests {
         let mut expected = config.clone();
         expected.auth.users.clone_from(&again.auth.users);
         expected.admin.tokens.clone_from(&again.admin.tokens);
+        assert_eq!(again.auth.stores.len(), 2);
+        assert!(printed.contains("postgres://turn:(password)@db.example/turn"), "{printed}");
+        expected.auth.stores.clone_from(&again.auth.stores);
+        expected.metrics.redis_statsdb.clone_from(&again.metrics.redis_statsdb);
+        expected.usage.thresholds.clone_from(&again.usage.thresholds);
+        assert_eq!(again.usage.thresholds.len(), 1);
+        let keys = |config: &Config| {
+            let keys = config.credentials.clone().unwrap();
+            (keys.server_keys, keys.browser_keys)
+        };
+        let (expected_keys, again_keys) = (keys(&expected), keys(&again));
+        assert_eq!(expected_keys.0.len() + expected_keys.1.len(), 2);
+        let credentials = expected.credentials.as_mut().unwrap();
+        (credentials.server_keys, credentials.browser_keys) = again_keys;
         for (expected, again) in expected.realms.iter_mut().zip(&again.realms) {
             expected.auth.users.clone_from(&again.auth.users);
         }
@@ -454,6 +498,6 @@ mod tests {
 
         let revealed = config.to_toml();
         assert_eq!(from_str(&revealed, Path::new("t")).unwrap(), config);
-        assert_eq!(revealed.matches("tellnobody").count(), 10);
+        assert_eq!(revealed.matches("tellnobody").count(), 17);
     }
 }

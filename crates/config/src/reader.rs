@@ -180,6 +180,19 @@ impl<'r, 'd> Section<'r, 'd> {
         (read.len() == items.len()).then_some(read)
     }
 
+    /// The same as [`list`](Self::list), where a text may stand for a list of one.
+    pub(crate) fn list_or_one<T>(
+        &mut self,
+        key: &'static str,
+        mut parse: impl FnMut(&DeValue<'_>) -> Result<T, Complaint>,
+    ) -> Option<Vec<(T, Range<usize>)>> {
+        if self.table.get(key).is_none_or(|value| value.get_ref().as_str().is_none()) {
+            return self.list(key, parse);
+        }
+        let span = self.span_of(key);
+        self.value(key, &mut parse).map(|one| vec![(one, span)])
+    }
+
     /// Reads the table `key` with `read`; an absent one reads as empty.
     pub(crate) fn table<T>(
         &mut self,
@@ -237,6 +250,21 @@ impl<'r, 'd> Section<'r, 'd> {
             }
         }
         (all.len() == items.len()).then_some(all)
+    }
+
+    /// The same for tables that hold secrets: of what stands below `key` only the values of the
+    /// keys `shown` may be seen.
+    pub(crate) fn hidden_tables<T>(
+        &mut self,
+        key: &'static str,
+        shown: &[&str],
+        help: &str,
+        read: impl FnMut(&mut Section<'_, '_>) -> T,
+    ) -> Option<Vec<T>> {
+        if let Some(value) = self.table.get(key) {
+            self.findings.hide_but(value, shown);
+        }
+        self.tables(key, help, read)
     }
 
     /// Reads every table below the table `key`, whatever its name, each with `read`, which is

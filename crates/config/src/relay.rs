@@ -8,6 +8,7 @@ use toml::de::DeValue;
 
 use crate::address_range::parse_address;
 use crate::complaint::Complaint;
+use crate::discover::Discover;
 use crate::limit::Limit;
 use crate::peer_rule::parse_ports;
 use crate::reader::Section;
@@ -21,6 +22,11 @@ pub struct Relay {
     pub addresses: Vec<IpAddr>,
     /// Public addresses that clients are told instead. Default: none.
     pub external: Vec<External>,
+    /// How further public addresses are found, for those that [`external`](Self::external) does
+    /// not name; none twice. Default: not at all.
+    pub discover: Vec<Discover>,
+    /// How often they are looked for again, 5 s to 1 h. Default: 30 s.
+    pub external_refresh: Duration,
     /// Ports of relayed transport addresses, never below 1024 (RFC 8656,
     /// section 7.2). Default: 49152 to 65535.
     pub ports: RangeInclusive<u16>,
@@ -67,6 +73,8 @@ impl Default for Relay {
         Self {
             addresses: Vec::new(),
             external: Vec::new(),
+            discover: Vec::new(),
+            external_refresh: Duration::from_secs(30),
             ports: 49152..=65535,
             default_family: None,
             latency_budget: Limit::At(Duration::from_micros(200)),
@@ -82,8 +90,15 @@ impl Relay {
     pub(crate) fn read(section: &mut Section<'_, '_>) -> Self {
         let default = Self::default();
         let addresses = Self::read_addresses(section);
+        let (external, discover) = Self::read_external(section, &addresses);
         Self {
-            external: Self::read_external(section, &addresses),
+            external,
+            discover,
+            external_refresh: section
+                .value("external_refresh", |value| {
+                    values::duration(value, Duration::from_secs(5), Duration::from_secs(3600))
+                })
+                .unwrap_or(default.external_refresh),
             addresses,
             ports: section.value("ports", ports).unwrap_or(default.ports),
             default_family: section
@@ -117,9 +132,27 @@ impl Relay {
         kept
     }
 
-    fn read_external(section: &mut Section<'_, '_>, addresses: &[IpAddr]) -> Vec<External> {
-        let mut kept: Vec<External> = Vec::new();
-        for (external, span) in section.list("external", External::read).unwrap_or_default() {
+    fn read_external(
+        section: &mut Section<'_, '_>,
+        addresses: &[IpAddr],
+    ) -> (Vec<External>, Vec<Discover>) {
+        let (mut kept, mut discover): (Vec<External>, Vec<Discover>) = (Vec::new(), Vec::new());
+        let listed = section.list_or_one("external", |value| match Discover::read(value) {
+            Some(found) => found.map(Public::Discover),
+            None => External::read(value).map(Public::External),
+        });
+        for (public, span) in listed.unwrap_or_default() {
+            let external = match public {
+                Public::External(external) => external,
+                Public::Discover(way) => {
+                    if discover.contains(&way) {
+                        let complaint = Complaint::new("listed twice", "name each way once");
+                        section.complain("external", span, complaint);
+                    }
+                    discover.push(way);
+                    continue;
+                }
+            };
             let same_family =
                 |other: &&External| other.public.is_ipv4() == external.public.is_ipv4();
             let complaint = if kept.iter().any(|other| other.public == external.public) {
@@ -159,8 +192,14 @@ impl Relay {
             }
             kept.push(external);
         }
-        kept
+        (kept, discover)
     }
+}
+
+/// One entry of `relay.external`.
+enum Public {
+    External(External),
+    Discover(Discover),
 }
 
 impl External {
@@ -173,7 +212,18 @@ impl External {
             ));
         }
         let Some((public, bound)) = text.split_once('=') else {
-            return Ok(Self { public: own_address(text)?, bound: None });
+            let public = own_address(text).map_err(|complaint| {
+                if text.parse::<IpAddr>().is_err() && values::host_name(text).is_ok() {
+                    return Complaint::new(
+                        "not an IP address",
+                        format!(
+                            "write \"dns:{text}\" for the addresses of a DNS name, or \"auto\""
+                        ),
+                    );
+                }
+                complaint
+            })?;
+            return Ok(Self { public, bound: None });
         };
         let (public, bound) = (own_address(public.trim())?, own_address(bound.trim())?);
         if public.is_ipv4() != bound.is_ipv4() {

@@ -197,7 +197,8 @@ impl TenantLimits {
     }
 }
 
-fn tenant(value: &DeValue<'_>) -> Result<String, Complaint> {
+/// The name of a tenant.
+pub(crate) fn tenant(value: &DeValue<'_>) -> Result<String, Complaint> {
     let text = values::text(value, "app")?;
     if text.is_empty() || text.chars().count() > 64 || text.contains(char::is_control) {
         return Err(Complaint::new(

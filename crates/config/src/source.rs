@@ -174,8 +174,17 @@ fn is_harmless_header(header: &str) -> bool {
 
 /// Whether `text` has a word that secrets stand beside.
 pub(crate) fn is_telltale(text: &str) -> bool {
-    const TELLTALE: [&str; 7] =
-        ["auth", "secret", "users", "password", "credential", "token", "-----begin"];
+    const TELLTALE: [&str; 9] = [
+        "auth",
+        "secret",
+        "users",
+        "password",
+        "credential",
+        "token",
+        "redis",
+        "://",
+        "-----begin",
+    ];
     let lowercase = text.to_ascii_lowercase();
     TELLTALE.iter().any(|word| lowercase.contains(word))
 }

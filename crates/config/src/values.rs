@@ -136,6 +136,18 @@ pub(crate) fn socket_address(
     Ok(address)
 }
 
+/// Refuses what cannot be a host name (RFC 1123, section 2.1; an IPv4 address looks like one).
+pub(crate) fn host_name(text: &str) -> Result<(), ()> {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    (text.len() <= 253 && text.split('.').all(is_label)).then_some(()).ok_or(())
+}
+
 /// One of several words.
 pub(crate) fn choice<T: Copy>(value: &DeValue<'_>, choices: &[(&str, T)]) -> Result<T, Complaint> {
     let words = || choices.iter().map(|(word, _)| *word);

@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use crate::address_range::AddressRange;
 use crate::config::Config;
 use crate::entries::quoted_key;
+use crate::limit::Limit;
 use crate::listen::Transport;
 use crate::peer_rule::PeerRule;
 use crate::peers::Peers;
+use crate::threshold::Threshold;
 
 /// Something that is allowed and probably not meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +41,7 @@ impl Config {
         self.warn_of_listeners(&mut found);
         self.warn_of_reach(&mut found);
         self.warn_of_insight(&mut found);
+        self.warn_of_clear_text(&mut found);
         found.0
     }
 
@@ -71,7 +75,7 @@ impl Config {
         found.warn(
             !self.can_relay(),
             "no users and no secrets: the server answers STUN only and relays nothing",
-            "add auth.users or auth.secrets to relay",
+            "add auth.users, auth.secrets or auth.stores to relay",
         );
     }
 
@@ -162,6 +166,47 @@ impl Config {
                 format!("add to {section}.deny: \"169.254.169.254\", \"fd00:ec2::254\""),
             );
         }
+    }
+
+    /// What crosses a network for everybody to read, and what everybody may ask for.
+    fn warn_of_clear_text(&self, found: &mut Found) {
+        for store in self.auth.stores.iter().filter(|store| store.is_in_clear_text()) {
+            found.warn(
+                true,
+                format!(
+                    "auth.stores: {} answers with passwords and keys in clear text",
+                    store.shown()
+                ),
+                "write an https URL, or let it listen on 127.0.0.1",
+            );
+        }
+        found.warn(
+            self.usage.thresholds.iter().any(Threshold::is_in_clear_text),
+            "usage.thresholds: a webhook is called in clear text, its token included",
+            "write an https URL",
+        );
+        let Some(credentials) = &self.credentials else { return };
+        found.warn(
+            credentials.is_in_clear_text(self.tls.has_certificate()),
+            "credentials.address is reached from other hosts, and keys and credentials cross the \
+             network in clear text",
+            "name certificates under [tls], or listen on 127.0.0.1 and put a proxy with TLS before \
+             it",
+        );
+        found.warn(
+            credentials.browser_keys.iter().any(|key| key.origins.iter().any(|it| it == "*")),
+            "credentials.browser_keys: a key with the origin \"*\" gives every page of the Internet \
+             credentials",
+            "name the origins of your own pages: origins = [\"https://app.example\"]",
+        );
+        let refused =
+            |most: Limit<Duration>| most.value().is_some_and(|it| it < credentials.max_ttl);
+        found.warn(
+            refused(self.auth.max_credential_ttl)
+                || self.realms.iter().any(|realm| refused(realm.auth.max_credential_ttl)),
+            "credentials.max_ttl is more than max_credential_ttl, which refuses what is longer",
+            "write the same for both",
+        );
     }
 
     /// Who sees and steers the server.
@@ -277,6 +322,35 @@ mod tests {
         assert_eq!(metrics("10.0.0.1:1") + &metrics("[fd00::1]:1") + &metrics("off"), "");
         assert!(metrics("0.0.0.0:9641").contains("metrics need no token"));
         assert!(metrics("203.0.113.7:9641").contains("metrics need no token"));
+    }
+
+    #[test]
+    fn what_crosses_a_network_in_clear_text_is_warned_of() {
+        let warned = |text: &str| {
+            let text = format!("auth.secrets = ['0123456789abcdef']\n{text}");
+            let warnings = from_str(&text, Path::new("t")).map(|config| config.warnings());
+            warnings.map_or_else(
+                |errors| errors.to_string(),
+                |all| all.iter().map(Warning::to_string).collect::<Vec<_>>().join("\n"),
+            )
+        };
+        let store = |url: &str| warned(&format!("auth.stores = ['{url}']"));
+        assert_eq!(store("https://app.example/a") + &store("http://127.0.0.1:80/a"), "");
+        let clear = store("http://u:hunter2@app.example/a?token=hunter2");
+        assert!(clear.contains("http://u:(password)@app.example/a answers"), "{clear}");
+        let key = "server_keys = [{ id = 'a', key = '0123456789abcdef' }]\n";
+        let door = |rest: &str| warned(&format!("[credentials]\n{key}{rest}"));
+        assert_eq!(door("address = '127.0.0.1:1'"), "");
+        assert!(door("address = '0.0.0.0:1'").contains("clear text"));
+        let pages =
+            "address = '127.0.0.1:1'\nbrowser_keys = [{ key = '01234567', origins = ['*'] }]";
+        assert!(door(pages).contains("every page of the Internet"));
+        let hook =
+            "[usage]\nthresholds = [{ bytes = '1 TB', per = 'user', webhook = 'http://a/' }]";
+        assert!(warned(hook).contains("a webhook is called in clear text"));
+        let ttl = "auth.max_credential_ttl = '2h'\n[credentials]\naddress = '127.0.0.1:1'\n";
+        assert!(warned(&format!("{ttl}{key}")).contains("max_ttl is more than"));
+        assert_eq!(warned(&format!("{ttl}max_ttl = '2h'\n{key}")), "");
     }
 
     #[test]

@@ -56,7 +56,7 @@ proptest! {
     ) {
         let variables =
             variables.into_iter().map(|(key, value)| (format!("TURN__{key}"), value)).collect();
-        let environment = Environment { variables, credentials_directory: None };
+        let environment = Environment { variables, ..Environment::default() };
         if let Err(error) = from_environment(Switches::default(), &environment) {
             prop_assert!(error.to_string().contains("TURN__"), "{error}");
         }

@@ -341,7 +341,7 @@ fn a_key_that_is_set_twice_is_refused() {
 fn a_start_without_a_file_takes_the_environment() {
     let environment = |variables: &[(&str, &str)]| Environment {
         variables: variables.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
-        credentials_directory: None,
+        ..Environment::default()
     };
     let switches = Switches { self_signed: true, ..Switches::default() };
     let bare = from_environment(switches, &environment(&[])).unwrap();

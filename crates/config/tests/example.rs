@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use turn_config::{AllocationsPerUser, Config, DefaultFamily, Transport, from_str};
+use turn_config::{AllocationsPerUser, Config, DefaultFamily, Discover, Transport, from_str};
 
 const EXAMPLE: &str = Config::example();
 
@@ -35,6 +35,11 @@ fn every_sample_of_the_example_reads_when_uncommented() {
     assert_eq!(config.realms.len(), 1);
     assert_eq!(config.realms[0].server_names, ["b.example", "turn.b.example"]);
     assert_eq!(config.admin.tokens.len(), 1);
+    assert_eq!(config.relay.discover, [Discover::Stun(None)]);
+    assert_eq!(config.auth.stores.len(), 5);
+    let credentials = config.credentials.as_ref();
+    assert_eq!(credentials.map(|it| (it.server_keys.len(), it.browser_keys.len())), Some((1, 1)));
+    assert_eq!(config.usage.thresholds.len(), 1);
     assert_eq!(from_str(&config.to_toml(), Path::new("t")).as_ref(), Ok(&config));
 }
 
@@ -118,7 +123,9 @@ fn neither_default_nor_sample_listens_over_dtls() {
 
 #[test]
 fn the_example_has_every_key_in_the_order_of_the_printed_policy() {
-    let policy = read("[realms.\"b.example\"]\n").to_redacted_toml();
+    let sections = "[realms.\"b.example\"]\n[auth]\nsecrets = [\"north wind\"]\n[credentials]\n\
+                    address = \"127.0.0.1:1\"\nserver_keys = [{ id = \"a\", key = \"0123456789abcdef\" }]";
+    let policy = read(sections).to_redacted_toml();
     let in_example = keys(EXAMPLE, |line| {
         let line = line.strip_prefix('#').unwrap_or(line);
         line.split_once(" = ").map(|(key, _)| key)
@@ -129,6 +136,7 @@ fn the_example_has_every_key_in_the_order_of_the_printed_policy() {
     });
     assert_eq!(in_example, in_policy);
     assert!(in_policy.contains(&("listen", "proxy_protocol")));
+    assert!(in_policy.contains(&("credentials", "browser_keys")));
 }
 
 /// The example with its samples in force.

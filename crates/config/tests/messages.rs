@@ -170,6 +170,24 @@ fn no_error_shows_a_password_key_or_secret() {
         "realms = 'hunter2'",
         "[realms]\nb = 'hunter2'",
         "[realms.'b.example'.auth]\nsecrets = ['hunter2",
+        "[auth]\nstores = ['postgres://a:hunter2@h/d', '']",
+        "[auth]\nstores = 'postgres://a:hunter2@h/d'",
+        "[auth]\nstores = [{ url = 'https://a.example/', token = 'hunter2 hunter2' }]",
+        "[auth]\nstores = [{ url = 'redis://h/', token = 'hunter2' }]",
+        "[auth]\nstores = [{ url = 'hunter2' }]",
+        "[auth]\nstores = ['postgres://a:hunter2@h/d",
+        "[credentials]\naddress = '127.0.0.1:1'\nserver_keys = [{ id = 'a', key = 'hunter2' }]",
+        "[credentials]\naddress = '127.0.0.1:1'\nserver_keys = ['hunter2']",
+        "[credentials]\naddress = '127.0.0.1:1'\nserver_keys = [{ id = 'a b', key = 'hunter2' }]",
+        "[credentials]\nbrowser_keys = [{ key = 'hunter2', origins = ['x'] }]",
+        "[credentials]\nkey = 'hunter2'",
+        "[usage]\nthresholds = [{ bytes = 1, per = 'user', webhook = 'https://h/hunter2' }]",
+        "[usage]\nthresholds = [{ bytes = '1 TB', per = 'user', webhook = 'h://h/hunter2' }]",
+        "[usage]\nthresholds = [{ webhook = 'https://h/hunter2",
+        "[metrics]\nredis_statsdb = 'postgres://:hunter2@h'",
+        "[metrics]\nredis_statsdb = 'redis://:hunter2@h",
+        "[metrics]\nredis_statdb = 'redis://:hunter2@h'",
+        "[relay]\nurl = redis://:hunter2@h",
         "[tls]\ncertificates = [{ certificate = 1, key = '-----BEGIN PRIVATE KEY-----hunter2' }]",
         "[tls]\ncertificates = { certificate = 'a.pem', key = 'hunter2' }",
         "[tls]\ncertificates = ['hunter2']",
@@ -227,11 +245,9 @@ fn a_key_in_the_wrong_section_is_sent_to_its_own() {
 
 #[test]
 fn keys_to_come_are_said_to_be_not_available_yet() {
-    for text in ["[credentials]", "[relay]\ncopy_tos = false", "[auth]\nstores = []"] {
-        let brief = brief(text);
-        assert_eq!(brief.len(), 1, "{text}: {brief:?}");
-        assert!(brief.iter().all(|line| line.contains("not available yet")), "{text}: {brief:?}");
-    }
+    let brief = brief("[relay]\ncopy_tos = false");
+    assert_eq!(brief.len(), 1, "{brief:?}");
+    assert!(brief.iter().all(|line| line.contains("not available yet")), "{brief:?}");
 }
 
 #[test]

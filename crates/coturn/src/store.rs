@@ -1,8 +1,8 @@
-//! Whether a store of users that a configuration names holds anything.
+//! Whether an SQLite database of users is there and holds anything.
 //!
-//! coturn makes an empty SQLite file where there is none, so most configurations that name one have
-//! no user in it. The few pages that tell are read here (SQLite's file format, sections 1.3, 1.6
-//! and 2.6); whatever is not understood counts as filled.
+//! coturn opens a database that nobody has named, and makes an empty one where there is none; such
+//! a one is no store. The few pages that tell are read here (SQLite's file format, sections 1.3,
+//! 1.6 and 2.6); whatever is not understood counts as filled.
 
 use std::io;
 use std::path::Path;
@@ -14,8 +14,12 @@ use crate::surroundings::Host;
 pub(crate) enum Store {
     /// There is no such file.
     Absent,
-    /// It holds no users, secrets or rules.
+    /// It is empty, without a table.
+    Nothing,
+    /// It has tables, and no users, secrets or rules in them.
     Empty,
+    /// It is no SQLite database.
+    Foreign,
     /// It may hold some.
     Filled,
     /// The system does not let us look.
@@ -28,6 +32,8 @@ impl Store {
         journal.push("-wal");
         let is_written = |bytes: Vec<u8>| !bytes.is_empty();
         match host.read(path) {
+            Ok(bytes) if bytes.is_empty() => Self::Nothing,
+            Ok(bytes) if !bytes.starts_with(MAGIC) => Self::Foreign,
             Ok(_) if host.read(Path::new(&journal)).is_ok_and(is_written) => Self::Filled,
             Ok(bytes) if holds_nothing(&bytes) => Self::Empty,
             Ok(_) => Self::Filled,
@@ -36,6 +42,8 @@ impl Store {
         }
     }
 }
+
+const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// Tables whose rows decide who gets in or what can be reached.
 const TABLES: [&str; 7] = [
@@ -69,7 +77,7 @@ impl<'b> Database<'b> {
             1 => 65_536,
             size => size,
         };
-        let is_one = bytes.starts_with(b"SQLite format 3\0") && page_size >= 512;
+        let is_one = bytes.starts_with(MAGIC) && page_size >= 512;
         is_one.then_some(Self { bytes, page_size })
     }
 

@@ -12,7 +12,7 @@ use rustls::ServerConfig;
 use tokio::sync::mpsc::Permit;
 use tokio::sync::oneshot;
 use turn_dtls::DtlsIdentity;
-use turn_engine::{AllocationId, Engine, Settings};
+use turn_engine::{AllocationId, Engine, RealmId, Settings};
 
 use crate::fleet::{Fleet, with_endpoints};
 use crate::mailbox::{Inspection, Message};
@@ -25,13 +25,16 @@ impl Fleet {
 
     /// Gives every shard new settings; comes back when they are in force on all of
     /// them. No connection is closed and no packet lost, but for what they deny
-    /// `[R18] [P7]`.
+    /// `[R18] [P7]`. Where relay sockets are bound stays as it is; what they are
+    /// advertised as may change, and what it was is remembered.
     ///
     /// # Errors
     /// A shard has ended. If it had before, the others go on as they were.
-    pub async fn apply(&self, settings: Settings) -> io::Result<()> {
+    pub async fn apply(&self, mut settings: Settings) -> io::Result<()> {
         // [R18] Of two at a time, the later one is in force everywhere.
-        let _turn = self.applying.lock().await;
+        let mut addresses = self.applying.lock().await;
+        settings.relay.follow(&addresses);
+        addresses.clone_from(&settings.relay.addresses);
         let settings = Arc::new(with_endpoints(settings, &self.listening));
         self.ask(|done| Message::Apply(Arc::clone(&settings), done)).await.map(drop)
     }
@@ -65,6 +68,35 @@ impl Fleet {
         let (done, ended) = oneshot::channel();
         room.send(Message::EndAllocation(id, done));
         ended.await.map_err(|_| gone())
+    }
+
+    /// Ends the allocations of a user because its credential was disabled, a few of them between
+    /// two packets; gives how many there were. Who is to stay out must be unknown to the
+    /// [`KeyFinder`](crate::KeyFinder) before.
+    ///
+    /// # Errors
+    /// A shard has ended.
+    pub async fn end_allocations_of(&self, realm: RealmId, user: &str) -> io::Result<usize> {
+        let whose = Arc::new((realm, Box::from(user)));
+        let mut count = 0;
+        let mut places = vec![Some(0); self.members.len()];
+        while places.iter().any(Option::is_some) {
+            let mut asked = Vec::with_capacity(places.len());
+            for (member, place) in self.members.iter().zip(&mut places) {
+                let Some(first) = place.take() else { continue };
+                let (done, ended) = oneshot::channel();
+                let whose = Arc::clone(&whose);
+                let room = member.address.room().await.ok_or_else(gone)?;
+                room.send(Message::EndAllocationsOf { whose, first, done });
+                asked.push((ended, place));
+            }
+            for (ended, place) in asked {
+                let (ended, next) = ended.await.map_err(|_| gone())?;
+                count += ended;
+                *place = next;
+            }
+        }
+        Ok(count)
     }
 
     /// Comes back when the packet task of every shard has been round all of its

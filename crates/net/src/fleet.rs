@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use turn_dtls::{CookieKey, DtlsIdentity};
-use turn_engine::{Counters, Engine, NonceKey, Random, Settings, ShardId, Shared};
+use turn_engine::{Counters, Engine, NonceKey, Random, RelayAddress, Settings, ShardId, Shared};
 use turn_udp::RelayOptions;
 
 use crate::clock;
 use crate::dtls::DtlsClients;
 use crate::entropy::Entropy;
+use crate::keys::KeyFinder;
 use crate::listener::{Bound, ListenError, ListenPlan, Listening, bind_all};
 use crate::mailbox::{Address, Mailbox, mailbox};
 use crate::net_counters::NetCounters;
@@ -42,6 +43,9 @@ pub struct Plan {
     pub settings: Settings,
     /// Who hears of allocations and limits.
     pub observer: Arc<dyn Observer>,
+    /// Who looks up users that no keyring knows, for realms that ask stores. `None`: every such
+    /// name is unavailable at once.
+    pub keys: Option<Arc<dyn KeyFinder>>,
     /// The server's side of TLS, for listeners that speak it.
     pub tls: Option<Arc<ServerConfig>>,
     /// The certificate of DTLS sessions, for listeners that speak it.
@@ -78,8 +82,9 @@ pub struct Fleet {
     pub(crate) members: Vec<Member>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) listening: Vec<Listening>,
-    /// One set of settings after the other, in the same order on every shard.
-    pub(crate) applying: tokio::sync::Mutex<()>,
+    /// One set of settings after the other, in the same order on every shard; the relay addresses
+    /// of the last, and what these were advertised as before.
+    pub(crate) applying: tokio::sync::Mutex<Vec<RelayAddress>>,
 }
 
 #[derive(Debug)]
@@ -109,6 +114,7 @@ pub(crate) struct ShardPlan {
     pub(crate) neighbours: Vec<Address>,
     pub(crate) counters: Arc<NetCounters>,
     pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) keys: Option<Arc<dyn KeyFinder>>,
 }
 
 impl Fleet {
@@ -171,6 +177,7 @@ impl Fleet {
                 neighbours: neighbours.clone(),
                 counters: Arc::clone(&net_counters),
                 observer: Arc::clone(&plan.observer),
+                keys: plan.keys.clone(),
             };
             let thread = std::thread::Builder::new()
                 .name(format!("shard-{id}"))
@@ -178,7 +185,8 @@ impl Fleet {
             let thread = Mutex::new(Some(thread));
             members.push(Member { address, counters, net_counters, thread });
         }
-        Ok(Self { members, shared, listening, applying: tokio::sync::Mutex::default() })
+        let applying = tokio::sync::Mutex::new(settings.relay.addresses.clone());
+        Ok(Self { members, shared, listening, applying })
     }
 
     /// The addresses that are listened on, ports chosen by the kernel included.

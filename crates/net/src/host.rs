@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use stun_responder::{MAX_REPLY_LEN, Verdict as Binding, is_binding, respond};
 use turn_engine::{
-    Action, AddressRange, Completion, Engine, FiveTuple, Link, LinkId, Now, OpenError, Outcome,
-    RealmId, RelayId, RelayProtocol, Relayed, Route, ShardId, Shared, Transport,
+    Action, AddressRange, Completion, Engine, FiveTuple, KeyAnswer, Link, LinkId, Now, OpenError,
+    Outcome, RealmId, RelayId, RelayProtocol, Relayed, Route, ShardId, Shared, Transport,
 };
 use turn_udp::{Datagram, Datagrams, Destination, RecvBatch, RelayOptions, SendBatch, UdpSocket};
 
 use crate::clock;
 use crate::dtls::{DtlsClients, is_record, listener_of, path};
+use crate::keys::{KeyFinder, KeySlip};
 use crate::link::{LinkKind, Slot};
 use crate::mailbox::{Address, Message};
 use crate::net_counters::NetCounters;
@@ -43,6 +44,8 @@ pub(crate) struct Host {
     pub(crate) writers: Vec<Option<RingWriter>>,
     pub(crate) counters: Arc<NetCounters>,
     pub(crate) observer: Arc<dyn Observer>,
+    /// Who looks up users that no keyring knows.
+    pub(crate) keys: Option<Arc<dyn KeyFinder>>,
     /// Shards that have something new in a ring.
     pub(crate) to_wake: Vec<ShardId>,
     /// Some task of a stream has something to write.
@@ -209,6 +212,15 @@ impl Host {
                 }
                 Some(Action::HandOver { link, shard }) => {
                     self.order(link, Order::HandOver(shard));
+                    None
+                }
+                Some(Action::FindKey { ticket, realm, name }) => {
+                    let here = self.neighbours.get(usize::from(self.shard.0));
+                    if let (Some(keys), Some(here)) = (&self.keys, here) {
+                        keys.find(realm, name, KeySlip::new(here.clone(), ticket));
+                    } else {
+                        self.engine.key_found(now, ticket, KeyAnswer::Unavailable);
+                    }
                     None
                 }
                 Some(Action::Report(report)) => {

@@ -25,6 +25,7 @@ mod dtls;
 mod entropy;
 mod fleet;
 mod host;
+mod keys;
 mod link;
 mod listener;
 mod mailbox;
@@ -41,6 +42,7 @@ mod shard;
 mod stream;
 
 pub use fleet::{Fleet, FleetError, Plan, RelayPlan};
+pub use keys::{KeyFinder, KeySlip};
 pub use listener::{ListenError, ListenPlan, Listening};
 pub use net_counters::NetCounters;
 pub use observer::Observer;

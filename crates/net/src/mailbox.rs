@@ -9,7 +9,9 @@ use rustls::ServerConfig;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot};
 use turn_dtls::DtlsIdentity;
-use turn_engine::{AllocationId, Claim, Engine, Moving, Settings, ShardId, Ticket};
+use turn_engine::{
+    AllocationId, Claim, Engine, KeyAnswer, Moving, RealmId, Settings, ShardId, Ticket,
+};
 
 use crate::ring::RingReader;
 use crate::stream::Travelling;
@@ -40,9 +42,16 @@ pub(crate) enum Message {
     Inspect(Inspection),
     /// An allocation is to end; the sender learns whether it lived.
     EndAllocation(AllocationId, oneshot::Sender<bool>),
+    /// What a credential store says of a name.
+    KeyFound { ticket: Ticket, answer: KeyAnswer },
+    /// The allocations of a user in some places from the first one on are to end.
+    EndAllocationsOf { whose: Arc<(RealmId, Box<str>)>, first: usize, done: oneshot::Sender<Ended> },
     /// The sender learns that the packet task has turned.
     Beat(oneshot::Sender<()>),
 }
+
+/// How many allocations have ended, and the place to go on at.
+pub(crate) type Ended = (usize, Option<usize>);
 
 /// A short look at the engine, between two packets.
 pub(crate) struct Inspection(pub(crate) Box<dyn FnOnce(&Engine) + Send>);

@@ -34,6 +34,9 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Turns of the runtime in which connections may end when the shard stops.
 const GOODBYES: usize = 64;
 
+/// Places of allocations that are looked at between two packets.
+const AT_MOST_ENDED: usize = 1_024;
+
 /// Runs a shard on this thread until it is told to stop.
 pub(crate) fn run(plan: ShardPlan, mailbox: Mailbox) -> io::Result<()> {
     // A nap of 200 µs must not become one of 250 µs.
@@ -82,6 +85,7 @@ async fn serve(plan: ShardPlan, napper: Arc<Napper>, mut mailbox: Mailbox) -> io
         neighbours: plan.neighbours,
         counters: plan.counters,
         observer: plan.observer,
+        keys: plan.keys,
         to_wake: Vec::new(),
         has_woken_streams: false,
         has_busy_streams: false,
@@ -191,6 +195,19 @@ fn serve_message(core: &mut Core, message: Message) {
             core.host.drain_actions(now);
             core.flush();
             let _ = done.send(has_ended);
+        }
+        Message::KeyFound { ticket, answer } => {
+            core.host.engine.key_found(now, ticket, answer);
+            core.host.drain_actions(now);
+            core.flush();
+        }
+        Message::EndAllocationsOf { whose, first, done } => {
+            let (realm, user) = &*whose;
+            let places = (first, AT_MOST_ENDED);
+            let ended = core.host.engine.end_allocations_within(now, *realm, user, places);
+            core.host.drain_actions(now);
+            core.flush();
+            let _ = done.send(ended);
         }
         // The mailbox task has kept these for itself.
         Message::TakeStream(_) | Message::Tls(_) | Message::Beat(_) => {}

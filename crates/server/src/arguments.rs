@@ -110,8 +110,28 @@ fn is_coturns(words: &[String]) -> bool {
     };
     // The word behind an option may be its value and look like anything, but a line of ours begins
     // with a command or holds nothing that only coturn has.
-    !words.first().is_some_and(is_command)
+    !first_operand(words, has_long).is_some_and(is_command)
         && words.iter().any(|word| is_coturn_argument(word) && !is_ours(word))
+}
+
+/// The first word that is none of our options and no value of one, where nothing else stands before
+/// it. coturn takes no such word.
+fn first_operand(words: &[String], has_long: impl Fn(&str) -> bool) -> Option<&String> {
+    const WITH_VALUE: [&str; 4] = ["-c", CONFIG, "--format", "--log-level"];
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if WITH_VALUE.contains(&word.as_str()) {
+            words.next();
+        } else if let Some(long) = word.strip_prefix("--") {
+            let name = long.split_once('=').map_or(long, |(name, _)| name);
+            has_long(name).then_some(())?;
+        } else if word.starts_with('-') {
+            word.starts_with("-c").then_some(())?;
+        } else {
+            return Some(word);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -178,6 +198,16 @@ mod tests {
             panic!()
         };
         assert_eq!(cli.config, Some(PathBuf::from("a")));
+        for line in [
+            "turnserver -c a.toml credentials --user bob --realm r",
+            "turnserver --config=a.toml --log-level warn probe --user ann",
+            "turnserver users list --realm r",
+        ] {
+            assert!(matches!(parse(line).unwrap(), Arguments::Ours(_)), "{line}");
+        }
+        // The value of an option is no command.
+        assert_eq!(flags("turnserver --realm check -a"), ["--realm", "check", "-a"]);
+        assert_eq!(flags("turnserver -c check -a"), ["-c", "check", "-a"]);
         let error = parse("turnserver check --lt-cred-mech").unwrap_err().to_string();
         assert!(error.contains("--lt-cred-mech"), "{error}");
     }

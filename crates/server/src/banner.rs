@@ -83,7 +83,7 @@ impl Banner {
             Access::StunOnly => return pretty(self.stun().as_slice()),
         };
         let turn = IceServer {
-            urls: self.reach.iter().flat_map(turn_urls).collect(),
+            urls: turn_urls(&self.reach),
             username: Some(username),
             credential: Some(credential),
         };
@@ -91,14 +91,25 @@ impl Banner {
         pretty(&self.stun().into_iter().chain(turn).collect::<Vec<_>>())
     }
 
-    /// STUN over UDP: over anything else it tells a browser nothing that it could use.
     fn stun(&self) -> Option<IceServer<'static>> {
-        let udp = self.reach.iter().find(|reach| reach.transport == Transport::Udp)?;
-        Some(IceServer { urls: urls("stun", udp, ""), username: None, credential: None })
+        let urls = Some(stun_urls(&self.reach)).filter(|urls| !urls.is_empty())?;
+        Some(IceServer { urls, username: None, credential: None })
     }
 }
 
-fn turn_urls(reach: &Reach) -> Vec<String> {
+/// The URLs of TURN (RFC 7065), the preferred transport first.
+pub fn turn_urls(reach: &[Reach]) -> Vec<String> {
+    reach.iter().flat_map(urls_of_turn).collect()
+}
+
+/// The URL of STUN (RFC 7064) over UDP: over anything else it tells a browser nothing that it could
+/// use.
+pub fn stun_urls(reach: &[Reach]) -> Vec<String> {
+    let udp = reach.iter().find(|reach| reach.transport == Transport::Udp);
+    udp.map_or_else(Vec::new, |udp| urls("stun", udp, ""))
+}
+
+fn urls_of_turn(reach: &Reach) -> Vec<String> {
     match reach.transport {
         Transport::Udp => urls("turn", reach, "?transport=udp"),
         Transport::Tcp => urls("turn", reach, "?transport=tcp"),

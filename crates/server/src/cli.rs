@@ -4,10 +4,18 @@
 //! Invariant: no flag of ours takes a password, key or secret, because everybody on a host can
 //! read the command lines of its processes.
 
+mod issued;
+mod managed;
+mod stored;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use turn_config::LogLevel;
+
+pub use issued::{CredentialArgs, IceFormat};
+pub use managed::{AccountArgs, AccountsCommand};
+pub use stored::{SecretsCommand, StoreArgs, UserArgs, UsersCommand};
 
 /// STUN and TURN server for WebRTC.
 #[derive(Debug, Clone, Parser)]
@@ -26,8 +34,8 @@ pub struct Cli {
     #[arg(short, long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 
-    /// What the configuration file is written in, whatever its name
-    #[arg(long, value_enum, value_name = "FORMAT", global = true)]
+    /// What the configuration file is written in, whatever its name; stands before a command
+    #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<Format>,
 
     /// Lab switch: let clients reach 127.0.0.0/8 and ::1 of this host, for trials on one machine
@@ -107,6 +115,73 @@ pub enum Command {
         /// End this one instead
         #[arg(long, value_name = "ID")]
         kill: Option<String>,
+    },
+    /// Write the users of a store
+    Users {
+        /// What to do.
+        #[command(subcommand)]
+        what: UsersCommand,
+    },
+    /// Write the shared secrets of a store, from which applications make time-limited credentials
+    Secrets {
+        /// What to do.
+        #[command(subcommand)]
+        what: SecretsCommand,
+    },
+    /// Print a time-limited credential with the URLs of this server (iceServers)
+    Credentials {
+        /// Whose it is.
+        #[command(flatten)]
+        of: CredentialArgs,
+        /// Where the server is, if it has to be asked.
+        #[command(flatten)]
+        reached: Reached,
+    },
+    /// Managed credentials of the running server
+    Accounts {
+        /// What to do.
+        #[command(subcommand)]
+        what: AccountsCommand,
+    },
+    /// Show what was used, day by day or in sums
+    Usage {
+        /// Where the server is.
+        #[command(flatten)]
+        reached: Reached,
+        /// First day, as 2026-11-01 [default: 30 days ago]
+        #[arg(long, value_name = "DAY")]
+        from: Option<String>,
+        /// Last day, included [default: today]
+        #[arg(long, value_name = "DAY")]
+        to: Option<String>,
+        /// A row for each of these: day, realm, tenant, user, label, credential
+        #[arg(long, value_name = "NAMES", default_value = "day")]
+        by: String,
+        /// Each allocation instead, a JSON object a line, oldest first
+        #[arg(long, conflicts_with_all = ["by", "json"])]
+        log: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// See whether a server answers, for health checks: exit status 0 or 1, within 5 s
+    Probe {
+        /// The server, such as turn:turn.example.org:3478?transport=udp; the certificate of turns:
+        /// is not judged [default: the first listener of the configuration]
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+        /// Make an allocation as this user, and give it back; without it STUN Binding is asked
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+        /// File with the user's password on its first line [default: standard input]
+        #[arg(long, value_name = "FILE", requires = "user")]
+        password_file: Option<PathBuf>,
+    },
+    /// Print DNS records by which clients find this server: SRV, NAPTR, A and AAAA
+    Dns {
+        /// Name of the server, such as turn.example.org [default: credentials.host]
+        #[arg(long, value_name = "NAME")]
+        host: Option<String>,
     },
     /// Print the manual page
     Man,
@@ -198,6 +273,26 @@ mod tests {
         let cli = parse("turnserver import --keep-peer-policy a.conf").unwrap();
         let file = PathBuf::from("a.conf");
         assert_eq!(cli.command, Some(Command::Import { file, keep_peer_policy: true }));
+    }
+
+    #[test]
+    fn stores_with_a_password_are_named_by_a_file() {
+        let add = |store: &str| parse(&format!("turnserver users add ann {store}"));
+        assert!(add("--realm r --store sqlite:///a.db").is_ok());
+        assert!(add("--store-file a.url --password-file a.pw").is_ok());
+        assert!(add("--store-file a.url --store sqlite:///a.db").is_err());
+        assert!(parse("turnserver secrets delete --all --realm r").is_ok());
+    }
+
+    #[test]
+    fn credentials_have_a_lifetime_and_a_format() {
+        let cli = parse("turnserver credentials --user ann --ttl 10m --format rest").unwrap();
+        let Some(Command::Credentials { of, .. }) = cli.command else { panic!("{cli:?}") };
+        assert_eq!((of.user.as_deref(), of.ttl.as_secs()), (Some("ann"), 600));
+        assert_eq!(of.format.shape(), turn_admin::Shape::Rest);
+        assert!(parse("turnserver credentials --ttl 1w").is_err());
+        assert!(parse("turnserver accounts disable ann --realm r").is_ok());
+        assert!(parse("turnserver probe --url turn:h --user ann --password-file a").is_ok());
     }
 
     #[test]

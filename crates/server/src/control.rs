@@ -1,9 +1,12 @@
 //! What operators ask of a running server, answered: the trait of the admin doors.
 
+use std::sync::{Arc, Weak};
+
 use tracing::info;
 use turn_admin::{
-    AllocationCounts, AllocationRow, BoxFuture, CertificateRow, Control, DrainState, DrainStatus,
-    Ended, Figures, ListenerRow, PortRow, ReloadReport, ReloadRow, Status, TrafficRow, Version,
+    Accounts, AllocationCounts, AllocationRow, BoxFuture, CertificateRow, Control, DrainState,
+    DrainStatus, Ended, Figures, Issuer, ListenerRow, PortRow, ReloadReport, ReloadRow, Status,
+    TrafficRow, UsageBook, Version,
 };
 use turn_engine::{AllocationId, AllocationView, RelayProtocol};
 
@@ -12,7 +15,9 @@ use crate::clock::{unix_seconds, unix_seconds_at};
 use crate::drain::Cause;
 use crate::figures::{identities, names, ports, uptime};
 use crate::logging::transport;
+use crate::managed::Managed;
 use crate::running::Running;
+use crate::usage_book::Book;
 
 impl Control for Running {
     fn status(&self) -> BoxFuture<'_, Status> {
@@ -79,6 +84,7 @@ impl Control for Running {
                     .past()
                     .last
                     .map(|(at, applied)| ReloadRow { at: unix_seconds(at), applied }),
+                stores: self.server.stores().rows(),
             }
         })
     }
@@ -154,6 +160,19 @@ impl Control for Running {
 
     fn metrics(&self) -> BoxFuture<'_, Figures> {
         Box::pin(self.figures())
+    }
+
+    fn accounts(&self) -> Option<Arc<dyn Accounts>> {
+        self.server.stores().writable()?;
+        Some(Arc::new(Managed(Weak::clone(&self.me))))
+    }
+
+    fn usage(&self) -> Option<Arc<dyn UsageBook>> {
+        self.usage.recorder().map(|recorder| Arc::new(Book(recorder.clone())) as _)
+    }
+
+    fn issuer(&self) -> Option<Arc<dyn Issuer>> {
+        self.me.upgrade().map(|running| running as _)
     }
 
     fn is_ready(&self) -> bool {

@@ -1,4 +1,5 @@
-//! The doors for operators: metrics, the admin socket and admin HTTP, on the control thread.
+//! The doors beside the relay: metrics, the admin socket, admin HTTP and credentials, on the control
+//! thread.
 //!
 //! They are bound before the first packet is served, so that what cannot be bound stops the start.
 //! A default that somebody else has is only warned of: two servers on one host are no mistake.
@@ -9,11 +10,13 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
-use turn_admin::{Access, AdminSocket, Control, MetricsPage, SocketError};
+use turn_admin::{Access, AdminSocket, Control, Counted, CredentialKeys, MetricsPage, SocketError};
 use turn_admin::{serve_admin_http, serve_admin_socket, serve_metrics};
 use turn_config::{Config, ListenAt, SocketPath};
 
+use crate::credentials_door::{self, CredentialsDoor};
 use crate::plan::Origin;
+use crate::running::Running;
 
 /// A door that is written in the configuration cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +61,7 @@ pub struct Doors {
     metrics: Option<TcpListener>,
     admin: Option<TcpListener>,
     socket: Option<AdminSocket>,
+    credentials: Option<CredentialsDoor>,
     page: Arc<MetricsPage>,
     access: Arc<Access>,
 }
@@ -67,6 +71,10 @@ pub struct Doors {
 pub struct Keys {
     page: Arc<MetricsPage>,
     access: Arc<Access>,
+    /// Who is given credentials.
+    pub(crate) credential_keys: Option<Arc<CredentialKeys>>,
+    /// Where credentials are given out.
+    pub credentials: Option<SocketAddr>,
     /// Where metrics are served.
     pub metrics: Option<SocketAddr>,
     /// Where the admin socket is.
@@ -108,10 +116,11 @@ impl Doors {
                 }
             },
         };
+        let credentials = CredentialsDoor::bind(config)?;
         let page = MetricsPage::new(&config.metrics.path, config.metrics.coturn_names);
         let access = Access::new(tokens(config), &config.admin.hosts);
         let (page, access) = (Arc::new(page), Arc::new(access));
-        Ok(Self { metrics, admin, socket, page, access })
+        Ok(Self { metrics, admin, socket, credentials, page, access })
     }
 
     /// What can be changed about them, and where they are.
@@ -120,6 +129,8 @@ impl Doors {
         Keys {
             page: Arc::clone(&self.page),
             access: Arc::clone(&self.access),
+            credential_keys: self.credentials.as_ref().map(CredentialsDoor::keys),
+            credentials: self.credentials.as_ref().and_then(CredentialsDoor::address),
             metrics: self.metrics.as_ref().and_then(address),
             socket: self.socket.as_ref().map(|socket| socket.path().to_owned()),
             admin: self.admin.as_ref().and_then(address),
@@ -130,18 +141,12 @@ impl Doors {
     ///
     /// # Errors
     /// A listener cannot be given to the runtime.
-    pub fn open(
-        self,
-        control: &Arc<dyn Control>,
-        end: &watch::Receiver<bool>,
-    ) -> std::io::Result<()> {
-        let until = || {
-            let mut end = end.clone();
-            async move {
-                // An end that can no longer be said has come.
-                let _ = end.wait_for(|is_over| *is_over).await;
-            }
-        };
+    pub fn open(self, running: &Arc<Running>, end: &watch::Receiver<bool>) -> std::io::Result<()> {
+        let control: &Arc<dyn Control> = &(Arc::clone(running) as _);
+        let until = || until(end);
+        if let Some(door) = self.credentials {
+            door.open(running, end)?;
+        }
         if let Some(listener) = self.metrics {
             let address = listener.local_addr()?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -168,10 +173,34 @@ impl Doors {
 }
 
 impl Keys {
+    /// Credentials given out so far, by key.
+    pub fn issued(&self) -> Vec<Counted> {
+        self.credential_keys.as_ref().map(|keys| keys.issued()).unwrap_or_default()
+    }
+
+    /// Requests for credentials turned away so far, by reason.
+    pub fn refused(&self) -> Vec<Counted> {
+        self.credential_keys.as_ref().map(|keys| keys.refused()).unwrap_or_default()
+    }
+
     /// Goes by the tokens, hosts, path and names of `config` from now on.
     pub fn exchange(&self, config: &Config) {
         self.page.replace(&config.metrics.path, config.metrics.coturn_names);
         self.access.replace(tokens(config), &config.admin.hosts);
+        if let Some((keys, credentials)) =
+            self.credential_keys.as_ref().zip(config.credentials.as_ref())
+        {
+            keys.replace(&credentials_door::settings(credentials));
+        }
+    }
+}
+
+/// Comes back when `end` says so.
+pub(crate) fn until(end: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + use<> {
+    let mut end = end.clone();
+    async move {
+        // An end that can no longer be said has come.
+        let _ = end.wait_for(|is_over| *is_over).await;
     }
 }
 
@@ -179,7 +208,7 @@ fn tokens(config: &Config) -> impl Iterator<Item = &str> {
     config.admin.tokens.iter().map(turn_config::Secret::reveal)
 }
 
-fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, DoorError> {
+pub(crate) fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, DoorError> {
     let listener = TcpListener::bind(address)
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
     listener.map_err(|source| DoorError::Listener { key, address, source })

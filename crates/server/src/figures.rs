@@ -103,6 +103,10 @@ impl Running {
             relay_sockets: of_net("relays_opened").saturating_sub(of_net("relays_closed")),
             naps: of_net("naps"),
             log_lines_dropped: self.logger.dropped_lines(),
+            stores: self.server.stores().figures(),
+            credentials_issued: self.keys.issued(),
+            credentials_refused: self.keys.refused(),
+            usage_lost: self.usage.recorder().map_or(0, turn_usage::Recorder::lost),
         }
     }
 }

@@ -54,6 +54,12 @@ Configuration without \-\-config: the first that is there and has an active line
 .TP
 /run/turnserver/admin.sock
 Admin socket, unless admin.socket says otherwise
+.TP
+/var/lib/turnserver
+State directory: usage.db, and credentials.json of a trial; $STATE_DIRECTORY goes before it
+.SH TURNADMIN
+Started under the name turnadmin, it understands the commands of coturn's program of that name, for
+users, keys, secrets, origins and options of realms: see turnadmin \-h
 .SH SIGNALS
 .TP
 SIGHUP
@@ -68,7 +74,8 @@ Look at the certificates
 SIGTERM, SIGINT
 Stop within drain.on_term; the second one at once
 .SH EXIT STATUS
-0 after a stop or a drain, 1 when it cannot serve, 2 for a wrong command line
+0 after a stop or a drain, and when a command has done its work; 1 when it cannot serve or do that;
+2 for a wrong command line
 "#;
 
 #[cfg(test)]
@@ -85,6 +92,9 @@ mod tests {
             "\\-\\-kill",
             "\\-\\-wait",
             "turnserver config example",
+            "turnserver users add",
+            "turnserver probe",
+            ".SH TURNADMIN",
             ".SH SIGNALS",
         ] {
             assert!(page.contains(part), "{part}: {page}");

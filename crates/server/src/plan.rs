@@ -48,7 +48,7 @@ pub fn relay_addresses(config: &Config, surroundings: &Surroundings) -> RelayCho
     };
     let addresses = bound
         .into_iter()
-        .map(|bound| RelayAddress { bound, advertised: advertised(bound, external) })
+        .map(|bound| RelayAddress::new(bound, advertised(bound, external)))
         .collect();
     RelayChoice { addresses, notices }
 }
@@ -92,6 +92,7 @@ pub fn plan(
         dtls: None,
         patience: Patience::default(),
         observer,
+        keys: None,
     }
 }
 
@@ -104,12 +105,18 @@ fn transport(transport: ConfiguredTransport) -> Transport {
     }
 }
 
+/// Whether the configuration says what the world calls this relay address.
+pub(crate) fn is_written(bound: IpAddr, external: &[External]) -> bool {
+    written(bound, external).is_some()
+}
+
 fn advertised(bound: IpAddr, external: &[External]) -> IpAddr {
-    external
-        .iter()
-        .find(|external| match external.bound {
-            Some(of) => of == bound,
-            None => external.public.is_ipv4() == bound.is_ipv4(),
-        })
-        .map_or(bound, |external| external.public)
+    written(bound, external).map_or(bound, |external| external.public)
+}
+
+fn written(bound: IpAddr, external: &[External]) -> Option<&External> {
+    external.iter().find(|external| match external.bound {
+        Some(of) => of == bound,
+        None => external.public.is_ipv4() == bound.is_ipv4(),
+    })
 }

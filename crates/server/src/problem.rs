@@ -41,6 +41,9 @@ pub enum StartError {
     /// The certificates are of no use.
     #[error(transparent)]
     Certificates(#[from] CertificatesError),
+    /// The URL of a credential store is of no use.
+    #[error(transparent)]
+    Store(#[from] turn_users::StoreError),
     /// The kept credentials are of no use.
     #[error(transparent)]
     State(#[from] StateError),

@@ -197,9 +197,6 @@ mod tests {
     }
 
     fn nat() -> [RelayAddress; 1] {
-        [RelayAddress {
-            bound: "10.0.0.5".parse().unwrap(),
-            advertised: "203.0.113.7".parse().unwrap(),
-        }]
+        [RelayAddress::new("10.0.0.5".parse().unwrap(), "203.0.113.7".parse().unwrap())]
     }
 }

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use tracing::{error, info, warn};
 use turn_admin::ReloadReport;
-use turn_config::{Config, Credential, Transport, User, changes};
+use turn_config::{Config, Credential, Credentials, Transport, User, changes};
 
 use crate::certificate_watch::CertificateWatch;
 use crate::running::{Running, lock};
@@ -77,6 +77,7 @@ impl Running {
         } else if certificates.reload(cause, now) {
             self.certificates_replaced().await;
         }
+        self.reloaded.notify_one();
         say(cause, &report);
         Ok(report)
     }
@@ -144,7 +145,6 @@ fn kept(old: &Config, new: Config) -> Config {
     kept.shards = old.shards;
     kept.listen.clone_from(&old.listen);
     kept.relay.addresses.clone_from(&old.relay.addresses);
-    kept.relay.external.clone_from(&old.relay.external);
     kept.relay.ports.clone_from(&old.relay.ports);
     kept.relay.latency_budget = old.relay.latency_budget;
     kept.relay.dscp = old.relay.dscp;
@@ -152,6 +152,20 @@ fn kept(old: &Config, new: Config) -> Config {
     kept.admin.address = old.admin.address;
     kept.metrics.address = old.metrics.address;
     kept.log.target.clone_from(&old.log.target);
+    kept.usage.path.clone_from(&old.usage.path);
+    kept.metrics.redis_statsdb.clone_from(&old.metrics.redis_statsdb);
+    // The listener stays as it is, with or without one in the new file; its keys do not.
+    match (&old.credentials, &mut kept.credentials) {
+        (Some(old), Some(new)) => (new.address, new.tls) = (old.address, old.tls),
+        (None, new) => *new = None,
+        (Some(old), new @ None) => {
+            *new = Some(Credentials {
+                server_keys: Vec::new(),
+                browser_keys: Vec::new(),
+                ..old.clone()
+            });
+        }
+    }
     // A listener for TLS that stays needs its certificates, whatever becomes of it after a restart.
     let mut transports = kept.listen.iter().flat_map(|listen| &listen.transports);
     let has_tls = transports.any(|transport| matches!(transport, Transport::Tls | Transport::Dtls));

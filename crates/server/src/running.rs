@@ -3,15 +3,16 @@
 //! Everything here lives on the control thread; no shard ever waits for it.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::{error, info, warn};
-use turn_admin::Control;
 use turn_config::Config;
 
+use crate::audience::Audience;
 use crate::certificate_watch::CertificateWatch;
 use crate::doors::{Doors, Keys};
 use crate::drain::{Cause, Drain, Drained};
@@ -26,16 +27,22 @@ use crate::signals::{Signals, Wish};
 use crate::source::{Configured, Source};
 use crate::state::TrialCredentials;
 use crate::systemd;
+use crate::usage::UsageFeed;
 
 /// A server and what an operator does with it.
 #[derive(Debug)]
 pub struct Running {
+    /// Itself, for what outlives a question.
+    pub(crate) me: Weak<Self>,
     pub(crate) server: Server,
     pub(crate) observer: Arc<LogObserver>,
+    pub(crate) usage: Arc<UsageFeed>,
     pub(crate) source: Source,
     pub(crate) logger: Logger,
     pub(crate) keys: Keys,
     pub(crate) drain: Drain,
+    /// Another configuration is in force.
+    pub(crate) reloaded: Notify,
     /// Something about the drain has changed.
     pub(crate) drain_changed: Notify,
     /// What is in force.
@@ -80,20 +87,25 @@ impl Running {
         let observer = Arc::new(LogObserver::new(&config.log));
         let names = Registry::default().extended(&config).map_err(SettingsError::from)?;
         observer.set_names(Arc::new(names), PeerHints::default());
-        let server = Server::start(&config, origin, trial, Arc::clone(&observer) as _)?;
+        let usage = UsageFeed::start(&config, Arc::clone(&observer))?;
+        let audience = Audience { log: Arc::clone(&observer), usage: Arc::clone(&usage) };
+        let server = Server::start(&config, origin, trial, Arc::new(audience))?;
         let certificate_reloads = Arc::new(History::default());
         let certificates = CertificateWatch::new(
             server.certificates().map(|loaded| Arc::clone(loaded.certificates())),
             Arc::clone(&certificate_reloads),
             tokio::time::Instant::now(),
         );
-        let running = Arc::new(Self {
+        let running = Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
             server,
             observer,
+            usage,
             source,
             logger,
             keys: doors.keys(),
             drain: Drain::default(),
+            reloaded: Notify::new(),
             drain_changed: Notify::new(),
             config: Mutex::new(Arc::new(config)),
             is_coturn,
@@ -136,16 +148,20 @@ impl Running {
         mut signals: Signals,
     ) -> Result<(), String> {
         let (over, until) = watch::channel(false);
-        let control: Arc<dyn Control> = Arc::clone(self) as _;
-        doors.open(&control, &until).map_err(|error| format!("error: {error}"))?;
+        doors.open(self, &until).map_err(|error| format!("error: {error}"))?;
         let beats = tokio::spawn(Arc::clone(self).beat());
-        let certificates = tokio::spawn(Arc::clone(self).watch_certificates());
+        let tasks = [
+            beats,
+            tokio::spawn(Arc::clone(self).watch_certificates()),
+            tokio::spawn(Arc::clone(self).follow_stores()),
+            tokio::spawn(Arc::clone(self).follow_usage()),
+            tokio::spawn(Arc::clone(self).follow_addresses()),
+        ];
         systemd::ready(&self.status_line());
         self.logger.serve();
         let ended = self.serve(&mut signals).await;
         systemd::stopping(Duration::ZERO);
-        beats.abort();
-        certificates.abort();
+        tasks.iter().for_each(JoinHandle::abort);
         // The doors close, and the socket's file goes.
         over.send_replace(true);
         for _ in 0..CLOSING_TURNS {
@@ -331,6 +347,7 @@ impl Running {
     /// Tells the log what realms, tenants and refused peers are called.
     pub(crate) fn set_names(&self, registry: Arc<Registry>) {
         let config = self.config();
+        self.usage.apply(&config, &registry);
         let names: Vec<&str> = registry.realms().map(|(name, _)| name).collect();
         let own = self.server.own_addresses(&config);
         let hints = PeerHints::new(&config, names, own, self.is_coturn);

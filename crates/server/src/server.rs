@@ -9,18 +9,23 @@ use tracing::{info, warn};
 use turn_config::Config;
 use turn_credentials::{UnixSeconds, mint};
 use turn_engine::{Settings, Transport};
-use turn_net::{Fleet, Listening, Observer};
+use turn_external::Found;
+use turn_net::{Fleet, KeyFinder, Listening, Observer};
+use turn_users::{Store, StoreError};
 
 use crate::banner::{Access, Banner, TimeLimited};
 use crate::certificates::{CertificatesError, ServerCertificates};
 use crate::dtls;
+use crate::external;
+use crate::learned::Learned;
 use crate::plan::{Origin, RelayChoice, plan, relay_addresses};
 use crate::problem::StartError;
-use crate::reach::{Endpoint, endpoints, reach};
+use crate::reach::{Endpoint, Reach, endpoints, reach};
 use crate::realms::Registry;
 use crate::relay_addresses::Notice;
 use crate::settings::{Given, SettingsError, own_addresses, settings};
 use crate::state::{Kept, TrialCredentials};
+use crate::stores::{self, Stores};
 use crate::surroundings::Surroundings;
 
 /// A server that answers.
@@ -33,6 +38,10 @@ pub struct Server {
     registry: Mutex<Arc<Registry>>,
     certificates: Mutex<Option<ServerCertificates>>,
     wants_dtls: bool,
+    stores: Arc<Stores>,
+    /// Public addresses that were found at the start.
+    found: Vec<Found>,
+    learned: Mutex<Learned>,
     banner: Banner,
 }
 
@@ -43,6 +52,8 @@ pub struct Prepared {
     registry: Arc<Registry>,
     /// Those that are served now are of other files; inside: what takes their place.
     certificates: Option<Option<ServerCertificates>>,
+    /// The stores, opened anew where they have changed.
+    stores: Option<Vec<Arc<dyn Store>>>,
 }
 
 impl Prepared {
@@ -61,6 +72,9 @@ pub enum PrepareError {
     /// The certificates are of no use.
     #[error(transparent)]
     Certificates(#[from] CertificatesError),
+    /// The URL of a credential store is of no use.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Descriptors kept for everything that is no relay socket.
@@ -93,7 +107,14 @@ impl Server {
         }
         let registry = Registry::default().extended(config).map_err(SettingsError::from)?;
         let given = Given { surroundings: &surroundings, relay: &relay, trial };
-        let settings = settings(config, &registry, given)?;
+        let mut settings = settings(config, &registry, given)?;
+        let stores = Arc::new(Stores::default());
+        stores.set_names(Arc::new(registry.clone()));
+        stores.ask(stores::open(&config.auth.stores)?).map_err(StartError::Start)?;
+        let found = external::find(config, &relay.addresses).map_err(StartError::Start)?;
+        let mut learned = Learned { catalog: stores.first_catalog(), ..Learned::default() };
+        learned.set_public(&external::pairs(&found));
+        learned.teach(&mut settings);
         let mut plan = plan(config, &registry, origin, &surroundings, settings, observer);
         plan.tls = certificates.as_ref().map(ServerCertificates::tls);
         let of_dtls = certificates.as_ref().filter(|_| dtls::is_wanted(config));
@@ -102,12 +123,14 @@ impl Server {
                 .inspect_err(|error| warn!("DTLS stays off, TLS runs: {error}"))
                 .ok()
         });
+        plan.keys = Some(Arc::clone(&stores) as Arc<dyn KeyFinder>);
         let has_dtls = plan.dtls.is_some();
         let fleet = Fleet::start(plan)?;
         let names = certificates.as_ref().map_or_else(Vec::new, ServerCertificates::names);
         let mut listening = endpoints(&config.listen, fleet.listening());
         listening.retain(|endpoint| has_dtls || endpoint.transport != Transport::Dtls);
-        let banner = banner(config, listening, &relay, &names, trial);
+        let shown = RelayChoice { addresses: learned.relay(&relay.addresses), ..relay.clone() };
+        let banner = banner(config, listening, &shown, &names, trial);
         Ok(Self {
             fleet,
             relay,
@@ -116,6 +139,9 @@ impl Server {
             registry: Mutex::new(Arc::new(registry)),
             certificates: Mutex::new(certificates),
             wants_dtls: dtls::is_wanted(config),
+            stores,
+            found,
+            learned: Mutex::new(learned),
             banner,
         })
     }
@@ -174,9 +200,12 @@ impl Server {
             .map_err(SettingsError::from)
             .and_then(|registry| Ok((settings(config, &registry, self.given())?, registry)))
             .map_err(|error| errors.push(error.into()));
-        match (settings, certificates) {
-            (Ok((settings, registry)), Some(certificates)) => {
-                Ok(Prepared { settings, registry: Arc::new(registry), certificates })
+        let has_other_stores = before.auth.stores != config.auth.stores;
+        let stores = has_other_stores.then(|| stores::open(&config.auth.stores)).transpose();
+        let stores = stores.map_err(|error| errors.push(error.into()));
+        match (settings, certificates, stores) {
+            (Ok((settings, registry)), Some(certificates), Ok(stores)) => {
+                Ok(Prepared { settings, registry: Arc::new(registry), certificates, stores })
             }
             _ => Err(errors),
         }
@@ -187,10 +216,14 @@ impl Server {
     /// # Errors
     /// A shard has ended.
     pub async fn take_over(&self, prepared: Prepared) -> std::io::Result<bool> {
-        let Prepared { settings, registry, certificates } = prepared;
+        let Prepared { settings, registry, certificates, stores } = prepared;
         // The numbers first: what a shard reports of a new realm has a name then.
+        self.stores.set_names(Arc::clone(&registry));
         *lock(&self.registry) = registry;
-        self.fleet.apply(settings).await?;
+        if let Some(stores) = stores {
+            self.stores.ask(stores)?;
+        }
+        self.apply_taught(settings).await?;
         let Some(certificates) = certificates else { return Ok(false) };
         if let Some(new) = &certificates {
             self.fleet.set_tls(&new.tls()).await?;
@@ -211,10 +244,62 @@ impl Server {
     ) -> Result<(), StartError> {
         let registry = self.registry().extended(config).map_err(SettingsError::from)?;
         let settings = settings(config, &registry, Given { trial, ..self.given() })?;
-        let prepared = Prepared { settings, registry: Arc::new(registry), certificates: None };
+        let registry = Arc::new(registry);
+        let prepared = Prepared { settings, registry, certificates: None, stores: None };
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.map_err(StartError::Start)?;
         runtime.block_on(self.take_over(prepared)).map(drop).map_err(StartError::Start)
+    }
+
+    /// Changes what was learned and, where `change` says that it is news, lets every shard go by it.
+    ///
+    /// # Errors
+    /// A shard has ended.
+    pub async fn learn(
+        &self,
+        config: &Config,
+        change: impl FnOnce(&mut Learned) -> bool,
+    ) -> std::io::Result<bool> {
+        let is_news = change(&mut lock(&self.learned));
+        if !is_news {
+            return Ok(false);
+        }
+        match settings(config, &self.registry(), self.given()) {
+            Ok(settings) => self.apply_taught(settings).await.map(|()| true),
+            // The configuration that is in force has made settings before.
+            Err(error) => Err(std::io::Error::other(error)),
+        }
+    }
+
+    /// Where clients reach the server now.
+    pub fn reach(&self) -> Vec<Reach> {
+        let names = self.certificates().as_ref().map_or_else(Vec::new, ServerCertificates::names);
+        reach(&self.banner.listening, &self.learned().relay(&self.relay.addresses), &names)
+    }
+
+    /// The credentials that a server without any has made for itself.
+    pub fn trial(&self) -> Option<&TrialCredentials> {
+        self.trial.as_ref()
+    }
+
+    /// What was learned so far.
+    pub fn learned(&self) -> Learned {
+        lock(&self.learned).clone()
+    }
+
+    /// The public addresses that were found at the start.
+    pub fn found(&self) -> Vec<Found> {
+        self.found.clone()
+    }
+
+    /// The credential stores.
+    pub fn stores(&self) -> &Arc<Stores> {
+        &self.stores
+    }
+
+    async fn apply_taught(&self, mut settings: Settings) -> std::io::Result<()> {
+        lock(&self.learned).teach(&mut settings);
+        self.fleet.apply(settings).await
     }
 
     /// Takes over certificates that were replaced: TLS has them already, new DTLS

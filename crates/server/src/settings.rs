@@ -139,6 +139,7 @@ fn default_realm(
     let mut keyring = Keyring::new(rules);
     add_users(&mut keyring, None, &config.realm, &auth.users)?;
     add_secrets(&mut keyring, &auth.secrets, tenants);
+    ask_stores(&mut keyring, config);
     if let Some(trial) = given.trial {
         let password = UserSecret::Password(trial.password.reveal());
         keyring.add_user(&config.realm, &trial.user, &password).map_err(|source| {
@@ -174,6 +175,7 @@ fn named_realm(
     });
     add_users(&mut keyring, Some(&realm.name), &realm.name, &auth.users)?;
     add_secrets(&mut keyring, &auth.secrets, tenants);
+    ask_stores(&mut keyring, config);
     let place = |address: &IpAddr| {
         let found = given.relay.addresses.iter().position(|relay| relay.bound == *address);
         let (realm, address) = (realm.name.clone(), *address);
@@ -231,6 +233,14 @@ fn add_secrets(keyring: &mut Keyring, secrets: &[SharedSecret], tenants: &[Strin
     }
 }
 
+/// Stores serve every realm: each knows users by realm and name.
+fn ask_stores(keyring: &mut Keyring, config: &Config) {
+    let stores = &config.auth.stores;
+    if !stores.is_empty() {
+        keyring.ask_stores(stores.iter().all(|store| store.sha256_keys));
+    }
+}
+
 /// The tenants in the order of their numbers. One that is no longer configured has no secret, so
 /// its limits bind nobody new.
 fn of_secrets(secrets: &[SharedSecret], tenants: &[String]) -> Vec<Tenant> {
@@ -281,7 +291,7 @@ fn peers(config: &Config, peers: &Peers, given: Given<'_>) -> PeerPolicy {
     }
 }
 
-fn peer_rule(rule: &turn_config::PeerRule) -> Option<PeerRule> {
+pub(crate) fn peer_rule(rule: &turn_config::PeerRule) -> Option<PeerRule> {
     let range = AddressRange::new(rule.range.first, rule.range.last)?;
     Some(PeerRule { range, ports: rule.ports.clone() })
 }

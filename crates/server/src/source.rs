@@ -117,7 +117,12 @@ impl Source {
         let loaded = turn_config::from_environment(self.switches, &self.environment)
             .map_err(|error| Unreadable(error.to_string()))?;
         // Whoever says it in the environment means it.
-        let is_written = loaded.config != Config::without_file(self.switches);
+        let mut said = loaded.config.clone();
+        let unsaid = Config::without_file(self.switches);
+        // A container's public address is of its place, and says nothing of who may use it.
+        said.relay.external.clone_from(&unsaid.relay.external);
+        said.relay.discover.clone_from(&unsaid.relay.discover);
+        let is_written = said != unsaid;
         let origin = if is_written { Origin::File } else { Origin::Defaults };
         let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
         Ok(Configured {

@@ -51,7 +51,7 @@ impl Ask {
         let mut tries = 0;
         loop {
             let bytes = if is_signed { self.signed() } else { self.unsigned() };
-            let answer = self.client.sends(&bytes).answer();
+            let answer = self.client.sends_and_waits(&bytes);
             self.client.remember(&bytes);
             self.client.learn(&answer);
             let is_final = match answer.code() {

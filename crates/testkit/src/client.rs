@@ -10,6 +10,7 @@ use turn_codec::{AddressFamily, AttributeType, ChannelData, ChannelNumber, Class
 use turn_credentials::{LongTermKey, prepare, userhash};
 use turn_engine::{FiveTuple, RealmId, ShardId, TenantId, Transport};
 
+use crate::addresses::secs;
 use crate::answer::Answer;
 use crate::ask::Ask;
 use crate::draft::Draft;
@@ -419,6 +420,32 @@ impl Client {
     pub fn retransmit(&self) -> Emitted {
         let last = self.look(|state| state.last.clone()).expect("a request before");
         self.sends(&last)
+    }
+
+    /// [`retransmit`](Self::retransmit), and the answer to it, as in
+    /// [`exchange`](Ask::exchange).
+    ///
+    /// # Panics
+    /// When it has sent none, or nothing comes back.
+    #[track_caller]
+    pub fn retransmit_and_wait(&self) -> Answer {
+        let last = self.look(|state| state.last.clone()).expect("a request before");
+        self.sends_and_waits(&last)
+    }
+
+    /// Sends a request and has the answer, for which the credential store may take its time. The
+    /// retransmit of what waits there changes nothing.
+    #[track_caller]
+    pub(crate) fn sends_and_waits(&self, request: &[u8]) -> Answer {
+        let emitted = self.sends(request);
+        if !emitted.is_silent() || emitted.dropped.is_some() {
+            return emitted.answer();
+        }
+        let waiting = self.world.waiting_for_keys();
+        self.sends(request).expect_silence();
+        assert_eq!(self.world.waiting_for_keys(), waiting, "a retransmit waits with its request");
+        let answered = self.world.answer_keys();
+        if answered.is_silent() { self.world.advance(secs(5)).answer() } else { answered.answer() }
     }
 
     pub(crate) fn remember(&self, request: &[u8]) {

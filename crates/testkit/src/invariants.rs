@@ -34,21 +34,22 @@ pub(crate) fn judge(simulation: &Simulation, cause: Cause, event: &Event) {
 fn judge_egress(simulation: &Simulation, cause: Cause, from: SocketAddr, to: SocketAddr) {
     let now = simulation.clock.now().mono;
     let setup = &simulation.setup;
-    let relayed = SocketAddr::new(setup.advertised_form(from.ip()), from.port());
-    let owner = simulation.reference.owner(relayed, now);
+    let mut relayed = setup.advertised_forms(from).into_iter();
+    let owner = relayed.find_map(|relayed| simulation.reference.owner(relayed, now));
     let owner = owner.unwrap_or_else(|| panic!("{from} is no live relayed transport address"));
     assert!(
         matches!(cause, Cause::Client(tuple) if tuple == owner),
         "only its client sends from {from}"
     );
     // An own service is named by its advertised address and reached at its bound one.
-    let named = SocketAddr::new(setup.advertised_form(to.ip()), to.port());
-    let may = [to, named].into_iter().any(|peer| {
+    let may = setup.advertised_forms(to).into_iter().chain([to]).any(|peer| {
         simulation.reference.is_permitted(&owner, peer.ip(), now)
             || simulation.reference.channel_of(&owner, peer, now).is_some()
     });
     assert!(may, "{owner:?} has no live permission or channel for {to}");
-    let is_relay = |relay: &RelayAddress| [relay.bound, relay.advertised].contains(&to.ip());
+    let is_relay = |relay: &RelayAddress| {
+        [relay.bound, relay.advertised].contains(&to.ip()) || relay.former.contains(&to.ip())
+    };
     let is_own = setup.settings.relay.addresses.iter().any(is_relay);
     let mut rules = setup.settings.realms.iter().flat_map(|realm| &realm.peers.allow);
     let is_opened = rules.any(|rule| rule.ports.is_some());
@@ -90,7 +91,7 @@ fn judge_ingress(simulation: &Simulation, cause: Cause, tuple: &FiveTuple, data:
 }
 
 /// Judges one reply: only requests are answered; those who have not authenticated get
-/// 400, 401 or 438, and everybody else a signed message.
+/// 400, 401, 438 or 500, and everybody else a signed message.
 pub(crate) fn judge_reply(request: &Message<'_>, reply: &Message<'_>, is_anonymous: bool) {
     assert_eq!(request.class(), Class::Request, "only requests are answered");
     assert_eq!(
@@ -98,14 +99,7 @@ pub(crate) fn judge_reply(request: &Message<'_>, reply: &Message<'_>, is_anonymo
         request.has_fingerprint(),
         "FINGERPRINT is there where the request had it"
     );
-    let code = match reply.class() {
-        Class::Success => 200,
-        Class::Error => {
-            let error = reply.get::<ErrorCode<'_>>().expect("well-formed ERROR-CODE");
-            error.expect("ERROR-CODE").code.get()
-        }
-        other @ (Class::Request | Class::Indication) => panic!("a reply of class {other:?}"),
-    };
+    let code = code(reply);
     let is_signed = reply.has_integrity() || reply.has_integrity_sha256();
     let is_challenge = matches!(code, 401 | 438);
     let challenge = [AttributeType::REALM, AttributeType::NONCE];
@@ -114,9 +108,23 @@ pub(crate) fn judge_reply(request: &Message<'_>, reply: &Message<'_>, is_anonymo
         assert!(!is_signed, "{code} is not signed");
     } else {
         assert!(!challenge.into_iter().any(|kind| reply.has(kind)), "{code} is no challenge");
-        assert!(is_signed || code == 400 || is_anonymous, "{code} is signed");
+        // 500: nobody knows yet whose key would sign it.
+        let is_bare = matches!(code, 400 | 500);
+        assert!(is_signed || is_bare || is_anonymous, "{code} is signed");
     }
     assert!(!reply.has(AttributeType::USERNAME), "no response names the user");
+}
+
+/// The code of a reply; 200 is success.
+pub(crate) fn code(reply: &Message<'_>) -> u16 {
+    match reply.class() {
+        Class::Success => 200,
+        Class::Error => {
+            let error = reply.get::<ErrorCode<'_>>().expect("well-formed ERROR-CODE");
+            error.expect("ERROR-CODE").code.get()
+        }
+        other @ (Class::Request | Class::Indication) => panic!("a reply of class {other:?}"),
+    }
 }
 
 /// Judges the state of all engines, the ports and the sockets.
@@ -143,13 +151,14 @@ pub(crate) fn check(simulation: &mut Simulation) {
     let maps = |(at, address): (usize, &RelayAddress)| {
         let udp = shared.ports(at).expect("a port map for each relay address");
         let tcp = shared.tcp_ports(at).expect("a port map for each relay address");
-        [(*address, RelayProtocol::Udp, udp), (*address, RelayProtocol::Tcp, tcp)]
+        let bound = address.bound;
+        [(bound, RelayProtocol::Udp, udp), (bound, RelayProtocol::Tcp, tcp)]
     };
     for (address, protocol, ports) in addresses.iter().enumerate().flat_map(maps) {
         let PortCount { free, quarantined, held: reserved, live: published } = ports.count(second);
         assert_eq!(free + quarantined + reserved + published, ports.len());
         assert_eq!(ports.taken(), reserved + published, "taken ports are held or live");
-        let is_here = |bound: &Bound| bound.0 == protocol && bound.1.ip() == address.bound;
+        let is_here = |bound: &Bound| bound.0 == protocol && bound.1.ip() == address;
         let sockets = simulation.kernel.sockets().filter(|(bound, ..)| is_here(bound));
         let mut count = 0;
         for ((_, bound), shard, relay) in sockets {
@@ -187,14 +196,14 @@ pub(crate) fn check(simulation: &mut Simulation) {
             assert_eq!(counted, units(Some(tenant)), "units of {tenant:?} of {id:?}");
         }
     }
-    let advertised = |bound: SocketAddr| {
-        SocketAddr::new(simulation.setup.advertised_form(bound.ip()), bound.port())
+    let bound = |address: SocketAddr| {
+        SocketAddr::new(simulation.setup.bound_form(address.ip()), address.port())
     };
     for protocol in [RelayProtocol::Udp, RelayProtocol::Tcp] {
         let expected: HashSet<SocketAddr> =
-            reference.addresses(protocol, now).into_iter().collect();
+            reference.addresses(protocol, now).into_iter().map(bound).collect();
         let open = simulation.kernel.sockets().filter(|((its, _), ..)| *its == protocol);
-        let open: HashSet<_> = open.map(|((_, bound), ..)| advertised(bound)).collect();
+        let open: HashSet<_> = open.map(|((_, bound), ..)| bound).collect();
         assert_eq!(open, expected, "the open sockets are the live and the reserved addresses");
     }
 }
@@ -208,6 +217,7 @@ pub(crate) fn nothing_is_left(simulation: &mut Simulation) {
     for (engine, shard) in process.engines.iter().zip(0..) {
         let state = (engine.allocations(), engine.relays(), engine.peer_connections());
         assert_eq!(state, (0, 0, 0), "at {:?}", ShardId(shard));
+        assert_eq!(engine.waiting_for_keys(), 0, "at {:?}", ShardId(shard));
         assert_eq!(engine.next_deadline(), None, "at {:?}", ShardId(shard));
     }
     assert_eq!(process.shared.allocations(), 0, "quota units");

@@ -49,6 +49,7 @@ mod seeded;
 mod seen;
 mod setup;
 mod simulation;
+mod store;
 mod world;
 
 pub use addresses::{
@@ -68,6 +69,7 @@ pub use scheme::Scheme;
 pub use seeded::Seeded;
 pub use seen::Seen;
 pub use setup::Setup;
+pub use store::StoreMode;
 pub use world::World;
 
 /// Compiles the example of the README.

@@ -5,6 +5,8 @@ use proptest::option;
 use proptest::prelude::*;
 use turn_codec::AddressFamily;
 
+use crate::store::StoreMode;
+
 /// What kind of allocation is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AllocateKind {
@@ -128,6 +130,11 @@ pub enum Operation {
         /// Which of them.
         is_on: bool,
     },
+    /// The credential store answers otherwise.
+    Store {
+        /// How.
+        mode: StoreMode,
+    },
     /// Wall time alone moves.
     Jump {
         /// Seconds.
@@ -175,7 +182,14 @@ fn operation() -> impl Strategy<Value = Operation> {
     ];
     let drain = prop_oneof![1 => Just(true), 3 => Just(false)];
     let drain = drain.prop_map(|is_on| Operation::Drain { is_on });
-    prop_oneof![24 => control, 24 => data, 8 => time, 1 => drain]
+    let mode = prop_oneof![
+        4 => Just(StoreMode::Answers),
+        2 => Just(StoreMode::IsDown),
+        2 => Just(StoreMode::IsLate),
+        1 => Just(StoreMode::IsSilent),
+    ];
+    let store = mode.prop_map(|mode| Operation::Store { mode });
+    prop_oneof![24 => control, 24 => data, 8 => time, 1 => drain, 2 => store]
 }
 
 fn kind() -> impl Strategy<Value = AllocateKind> {

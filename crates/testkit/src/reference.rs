@@ -223,6 +223,17 @@ impl Reference {
         self.allocations.retain(|_, granted| !is_meant(granted.account.realm));
     }
 
+    /// Ends the allocations of the accounts that are meant; their reservations stay until they
+    /// expire.
+    pub fn end_accounts(&mut self, is_meant: impl Fn(&Account) -> bool) {
+        self.allocations.retain(|_, granted| !is_meant(&granted.account));
+    }
+
+    /// From now on these, too, are advertised relay addresses.
+    pub fn add_own(&mut self, own: impl Iterator<Item = IpAddr>) {
+        self.own.extend(own);
+    }
+
     /// Ends one relayed transport address.
     pub fn end_relay(&mut self, protocol: RelayProtocol, address: SocketAddr, now: Instant) {
         let meant = |granted: &&mut Granted| granted.protocol == protocol;

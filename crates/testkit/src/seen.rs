@@ -1,9 +1,10 @@
 //! An allocation as an operator's survey has shown it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use turn_engine::{AllocationId, AllocationView, Link, RealmId, TenantId, Traffic};
+use turn_engine::{AllocationId, AllocationView, Link, Marks, RealmId, TenantId, Traffic};
 
 /// One allocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Seen {
     pub tenant: Option<TenantId>,
     /// Its user.
     pub user: String,
+    /// What the credential store says of the user.
+    pub marks: Option<Arc<Marks>>,
     /// Its 5-tuple.
     pub link: Link,
     /// Its relayed transport addresses.
@@ -39,6 +42,7 @@ impl Seen {
             realm: view.realm,
             tenant: view.tenant,
             user: view.user.to_owned(),
+            marks: view.marks.cloned(),
             link: *view.link,
             relayed: view.relayed,
             age: view.age,

@@ -1,6 +1,6 @@
 //! What a world is made of: realms with users and secrets, relay addresses, settings, shards.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use turn_codec::Message;
@@ -9,8 +9,8 @@ use turn_credentials::{
     KeyAlgorithm, LongTermKey, TimeLimitedName, prepare, shared_secret_password, userhash,
 };
 use turn_engine::{
-    Keyring, PeerPolicy, Realm, RealmId, RelayAddress, RelaySettings, Settings, Tenant, TenantId,
-    TimeLimitedRules, UserSecret,
+    FoundUser, KeyAnswer, Keyring, PeerPolicy, Realm, RealmId, RelayAddress, RelaySettings,
+    Settings, Tenant, TenantId, TimeLimitedRules, UserSecret,
 };
 
 use crate::addresses::{RELAY4, RELAY6, SERVER4, SERVER6};
@@ -37,6 +37,18 @@ pub struct Setup {
 struct Credentials {
     users: Vec<User>,
     secrets: Vec<(String, Option<TenantId>)>,
+    /// There is a credential store; whether all its users have SHA-256 keys.
+    stores: Option<bool>,
+    stored: Vec<StoredUser>,
+}
+
+/// A user that the credential store knows.
+#[derive(Debug, Clone)]
+struct StoredUser {
+    name: String,
+    password: String,
+    /// Everything but the keys.
+    terms: FoundUser,
 }
 
 #[derive(Debug, Clone)]
@@ -49,7 +61,7 @@ struct User {
 
 impl Default for Setup {
     fn default() -> Self {
-        let here = |address| RelayAddress { bound: address, advertised: address };
+        let here = |address| RelayAddress::new(address, address);
         let addresses = vec![here(RELAY4), here(RELAY6)];
         let settings = Settings {
             realms: Vec::new(),
@@ -136,6 +148,38 @@ impl Setup {
         id
     }
 
+    /// Has the host of a realm's engine asked for names that are not configured; `sha256`: every
+    /// user of the store has a SHA-256 key.
+    pub fn ask_stores(&mut self, realm: RealmId, sha256: bool) {
+        self.credentials_of(realm).stores = Some(sha256);
+    }
+
+    /// Adds a user to the store of a realm, whose keys are made of the password.
+    pub fn add_stored(&mut self, realm: RealmId, name: &str, password: &str, terms: FoundUser) {
+        let user = StoredUser { name: name.into(), password: password.into(), terms };
+        self.credentials_of(realm).stored.push(user);
+    }
+
+    /// Takes a user out of the store of a realm.
+    pub fn remove_stored(&mut self, realm: RealmId, name: &str) {
+        self.credentials_of(realm).stored.retain(|user| user.name != name);
+    }
+
+    /// What the store says of a name.
+    pub(crate) fn look_up(&self, realm: RealmId, name: &str) -> KeyAnswer {
+        let credentials = self.credentials_in(realm);
+        let Some(user) = credentials.stored.iter().find(|user| user.name == name) else {
+            return KeyAnswer::Unknown;
+        };
+        let of_realm = &self.settings.realm(realm).name;
+        let key = |algorithm| LongTermKey::derive(algorithm, name, of_realm, &user.password);
+        KeyAnswer::Found(FoundUser {
+            md5: Some(key(KeyAlgorithm::Md5)),
+            sha256: credentials.stores.filter(|has| *has).map(|_| key(KeyAlgorithm::Sha256)),
+            ..user.terms.clone()
+        })
+    }
+
     /// The settings as the engines take them.
     pub(crate) fn build(&self) -> Settings {
         let mut settings = self.settings.clone();
@@ -155,8 +199,11 @@ impl Setup {
         tenant: Option<TenantId>,
         name: &str,
     ) -> String {
-        let Credentials { users, secrets } = self.credentials_in(realm);
+        let Credentials { users, secrets, stored, .. } = self.credentials_in(realm);
         let user = users.iter().find(|user| user.name == name);
+        if let Some(user) = stored.iter().find(|user| user.name == name) {
+            return user.password.clone();
+        }
         let secret = secrets.iter().find(|(_, of)| *of == tenant);
         match (user, secret) {
             (Some(user), _) => user.password.clone(),
@@ -175,7 +222,7 @@ impl Setup {
         tenant: Option<TenantId>,
         request: &Message<'_>,
     ) -> Account {
-        let users = &self.credentials_in(realm).users;
+        let Credentials { users, stored, .. } = self.credentials_in(realm);
         let name = match (request.get::<Username<'_>>(), request.get::<Userhash<'_>>()) {
             (Ok(Some(Username(name))), _) => prepare(name).map_or_else(|_| name.into(), Into::into),
             (_, Ok(Some(Userhash(hash)))) => {
@@ -185,7 +232,8 @@ impl Setup {
             }
             (_, _) => String::new(),
         };
-        if users.iter().any(|user| user.name == name) {
+        let is_stored = stored.iter().any(|user| user.name == name);
+        if is_stored || users.iter().any(|user| user.name == name) {
             return Account { realm, tenant: None, user: name };
         }
         let user = match TimeLimitedName::parse(&name, self.rules.separator) {
@@ -198,13 +246,19 @@ impl Setup {
     /// The bound form of an address that may be an advertised one of ours.
     pub(crate) fn bound_form(&self, address: IpAddr) -> IpAddr {
         let mut relays = self.settings.relay.addresses.iter();
-        relays.find(|relay| relay.advertised == address).map_or(address, |relay| relay.bound)
+        let is_it =
+            |relay: &&RelayAddress| relay.advertised == address || relay.former.contains(&address);
+        relays.find(is_it).map_or(address, |relay| relay.bound)
     }
 
-    /// The advertised form of an address that may be a bound one of ours.
-    pub(crate) fn advertised_form(&self, address: IpAddr) -> IpAddr {
+    /// What a transport address that may be a bound one of ours is and was advertised as.
+    pub(crate) fn advertised_forms(&self, address: SocketAddr) -> Vec<SocketAddr> {
         let mut relays = self.settings.relay.addresses.iter();
-        relays.find(|relay| relay.bound == address).map_or(address, |relay| relay.advertised)
+        let Some(relay) = relays.find(|relay| relay.bound == address.ip()) else {
+            return vec![address];
+        };
+        let forms = std::iter::once(&relay.advertised).chain(&relay.former);
+        forms.map(|form| SocketAddr::new(*form, address.port())).collect()
     }
 
     fn credentials_in(&self, realm: RealmId) -> &Credentials {
@@ -227,6 +281,9 @@ impl Credentials {
                 }
             };
             keyring.add_user(realm, name, &secret).expect("a user name that can be prepared");
+        }
+        if let Some(sha256) = self.stores {
+            keyring.ask_stores(sha256);
         }
         for (secret, tenant) in &self.secrets {
             keyring.add_secret(secret.as_bytes(), *tenant);

@@ -2,6 +2,7 @@
 //! shards, replies. Every datagram that leaves is judged before it is handed out.
 
 mod connections;
+mod keys;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use crate::kernel::Kernel;
 use crate::reference::Reference;
 use crate::seeded::Seeded;
 use crate::setup::Setup;
+use crate::store::Store;
 
 /// One server process and all that surrounds it.
 #[derive(Debug, Default)]
@@ -33,6 +35,7 @@ pub(crate) struct Simulation {
     pub(crate) reference: Reference,
     pub(crate) clients: Vec<ClientState>,
     pub(crate) reports: Vec<Report>,
+    pub(crate) store: Store,
     /// Time has moved since the last sweep.
     pub(crate) is_unswept: bool,
     /// While set, completions wait until [`release`](Self::release).
@@ -80,6 +83,7 @@ enum Step {
     ClosePeer(ConnectionId),
     HandOver { link: LinkId, shard: ShardId },
     Claim { ticket: Ticket, shard: ShardId, claim: Claim },
+    FindKey { ticket: Ticket, realm: RealmId, name: String },
     Report(Report),
 }
 
@@ -174,14 +178,17 @@ impl Simulation {
     }
 
     /// Moves time, sweeping at each deadline on the way. All that a sweep says is that a Connect
-    /// has failed.
+    /// has failed, or that a store has not answered.
     pub(crate) fn advance(&mut self, by: Duration) -> Emitted {
         let target = self.clock.now().mono + by;
         let emitted = self.sweep_until(target);
         for event in &emitted.events {
             let Event::ToClient { bytes, .. } = event else { panic!("a sweep sends {event:?}") };
             let message = Message::parse(bytes).expect("it was witnessed");
-            assert_eq!((message.class(), message.method()), (Class::Error, Method::CONNECT));
+            // What has waited in vain for a store is refused; its nonce may have aged meanwhile.
+            let has_waited = matches!(invariants::code(&message), 500 | 438);
+            assert_eq!(message.class(), Class::Error);
+            assert!(has_waited || message.method() == Method::CONNECT, "a sweep says {message:?}");
         }
         self.clock.advance_to(target);
         self.reference.prune(target);
@@ -215,6 +222,7 @@ impl Simulation {
             engine.apply(now, Arc::clone(&settings));
         }
         self.reference.end_realms(|realm| settings.realm(realm).is_removed);
+        self.reference.add_own(settings.relay.addresses.iter().map(|at| at.advertised));
         let mut emitted = Emitted::default();
         let shards = u8::try_from(self.process().engines.len()).unwrap_or(u8::MAX);
         (0..shards).for_each(|shard| self.drain(ShardId(shard), now, &mut emitted));
@@ -295,7 +303,8 @@ impl Simulation {
 
     fn settle(&mut self, cause: Cause, emitted: &Emitted, has_changed: bool) {
         emitted.events.iter().for_each(|event| invariants::judge(self, cause, event));
-        if !self.is_holding {
+        let is_waiting = self.process().engines.iter().any(|it| it.waiting_for_keys() > 0);
+        if !self.is_holding && !is_waiting {
             // The answer to a Connect may take its time.
             self.asked.retain(|_, request| {
                 Message::parse(request).is_ok_and(|request| request.method() == Method::CONNECT)
@@ -380,6 +389,7 @@ impl Simulation {
                     let claimed = self.hand_over(holder, shard, claim, now);
                     self.complete(shard, now, ticket, Completion::Claimed(claimed));
                 }
+                Step::FindKey { ticket, realm, name } => self.find_key(shard, ticket, realm, name),
                 Step::Report(report) => self.reports.push(report),
             }
         }
@@ -458,6 +468,9 @@ fn own(action: Action<'_>) -> Step {
         Action::ClosePeer(connection) => Step::ClosePeer(connection),
         Action::HandOver { link, shard } => Step::HandOver { link, shard },
         Action::ClaimReservation { ticket, shard, claim } => Step::Claim { ticket, shard, claim },
+        Action::FindKey { ticket, realm, name } => {
+            Step::FindKey { ticket, realm, name: name.to_owned() }
+        }
         Action::Report(report) => Step::Report(report),
     }
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use turn_credentials::KeyAlgorithm;
 use turn_engine::{
-    AllocationId, Counters, Direction, FiveTuple, Now, OpenError, PortCount, Realm, RelayAddress,
-    Report, Settings, ShardId, Shared, TimeLimitedRules, Transport,
+    AllocationId, Counters, Direction, FiveTuple, Now, OpenError, PortCount, Realm, RealmId,
+    RelayAddress, Report, Settings, ShardId, Shared, TimeLimitedRules, Transport,
 };
 
 use crate::addresses::{SERVER4, SERVER6};
@@ -25,6 +25,7 @@ use crate::reference::Reference;
 use crate::seen::Seen;
 use crate::setup::Setup;
 use crate::simulation::Simulation;
+use crate::store::StoreMode;
 
 /// A server with everything around it. Clones are the same world.
 #[derive(Clone)]
@@ -92,7 +93,7 @@ impl World {
     /// Relays at these addresses, each advertised as it is bound.
     #[must_use]
     pub fn relays(self, addresses: &[IpAddr]) -> Self {
-        let here = |&address: &IpAddr| RelayAddress { bound: address, advertised: address };
+        let here = |&address: &IpAddr| RelayAddress::new(address, address);
         let addresses = addresses.iter().map(here).collect();
         self.settings(|settings| settings.relay.addresses = addresses)
     }
@@ -100,7 +101,7 @@ impl World {
     /// Relays at one address that is known by another outside.
     #[must_use]
     pub fn external(self, bound: IpAddr, advertised: IpAddr) -> Self {
-        let addresses = vec![RelayAddress { bound, advertised }];
+        let addresses = vec![RelayAddress::new(bound, advertised)];
         self.settings(|settings| settings.relay.addresses = addresses)
     }
 
@@ -120,7 +121,9 @@ impl World {
     /// Changes the configuration of the running server.
     pub fn reload(&self, change: impl FnOnce(&mut Setup)) -> Emitted {
         self.run(|simulation| {
+            let before = simulation.setup.settings.relay.addresses.clone();
             change(&mut simulation.setup);
+            simulation.setup.settings.relay.follow(&before);
             simulation.reload()
         })
     }
@@ -128,6 +131,35 @@ impl World {
     /// An operator ends an allocation; whether it was there.
     pub fn end_allocation(&self, id: AllocationId) -> bool {
         self.run(|simulation| simulation.end_allocation(id))
+    }
+
+    /// How the credential store answers from now on.
+    pub fn store(&self, mode: StoreMode) {
+        self.run(|simulation| simulation.store.mode = mode);
+    }
+
+    /// The store answers what it has kept waiting.
+    pub fn answer_keys(&self) -> Emitted {
+        self.run(Simulation::answer_keys)
+    }
+
+    /// The names that the store was asked for since the last call.
+    pub fn names_asked(&self) -> Vec<String> {
+        let asked = self.run(|simulation| std::mem::take(&mut simulation.store.asked));
+        asked.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// Requests that wait for the store, of all shards.
+    pub fn waiting_for_keys(&self) -> usize {
+        self.run(|simulation| {
+            simulation.process().engines.iter().map(|engine| engine.waiting_for_keys()).sum()
+        })
+    }
+
+    /// A credential is disabled, each shard looked at in steps of `most` places: how many
+    /// allocations have ended.
+    pub fn end_allocations_of(&self, realm: RealmId, user: &str, most: usize) -> (usize, Emitted) {
+        self.run(|simulation| simulation.end_allocations_of(realm, user, most))
     }
 
     /// From now on nothing new begins, or again.

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use crate::allocation::RelayProtocol;
-use crate::id::{ConnectionId, RelayId, ShardId, Ticket};
+use crate::id::{ConnectionId, RealmId, RelayId, ShardId, Ticket};
 use crate::link::{Link, LinkId};
 use crate::report::Report;
 use crate::table::Detached;
@@ -92,6 +92,16 @@ pub enum Action<'a> {
         /// The token, and who claims it.
         claim: Claim,
     },
+    /// Ask the credential stores for a user and answer with
+    /// [`Engine::key_found`](crate::Engine::key_found), now or later.
+    FindKey {
+        /// Who waits.
+        ticket: Ticket,
+        /// Whose user it may be.
+        realm: RealmId,
+        /// The name, prepared as a user name is (RFC 8265, OpaqueString).
+        name: &'a str,
+    },
     /// Something that a log or an audit wants to know.
     Report(Report),
 }
@@ -144,7 +154,7 @@ pub enum ConnectFailed {
 #[derive(Debug)]
 pub struct Moving(pub(crate) Detached);
 
-/// Queue of actions; the bytes of replies lie in one buffer that is used again.
+/// Queue of actions; the bytes of replies and names lie in one buffer that is used again.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     queue: VecDeque<Queued>,
@@ -161,6 +171,7 @@ enum Queued {
     ClosePeer(ConnectionId),
     HandOver { link: LinkId, shard: ShardId },
     ClaimReservation { ticket: Ticket, shard: ShardId, claim: Claim },
+    FindKey { ticket: Ticket, realm: RealmId, name: Range<usize> },
     Report(Report),
 }
 
@@ -231,6 +242,12 @@ impl Outbox {
         self.queue.push_back(Queued::ClaimReservation { ticket, shard, claim });
     }
 
+    pub(crate) fn find_key(&mut self, ticket: Ticket, realm: RealmId, name: &str) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.queue.push_back(Queued::FindKey { ticket, realm, name: start..self.bytes.len() });
+    }
+
     pub(crate) fn report(&mut self, report: Report) {
         self.queue.push_back(Queued::Report(report));
     }
@@ -256,6 +273,10 @@ impl Outbox {
             Queued::HandOver { link, shard } => Action::HandOver { link, shard },
             Queued::ClaimReservation { ticket, shard, claim } => {
                 Action::ClaimReservation { ticket, shard, claim }
+            }
+            Queued::FindKey { ticket, realm, name } => {
+                let name = self.bytes.get(name).unwrap_or_default();
+                Action::FindKey { ticket, realm, name: str::from_utf8(name).unwrap_or_default() }
             }
             Queued::Report(report) => Action::Report(report),
         })

@@ -5,6 +5,7 @@
 //! lifetimes a Refresh can change one by one.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use arrayvec::ArrayVec;
@@ -14,6 +15,7 @@ use turn_credentials::{LongTermKey, UnixSeconds};
 
 use crate::channel::Channels;
 use crate::fan_out::FanOut;
+use crate::found_user::{Marks, UserLimits};
 use crate::id::{AllocationId, AllocationKey, RealmId, RelayId, TenantId};
 use crate::ledger::Permit;
 use crate::link::Link;
@@ -56,6 +58,9 @@ pub(crate) struct Owner {
     pub(crate) account: Account,
     pub(crate) key: Option<LongTermKey>,
     pub(crate) expiry: Option<UnixSeconds>,
+    /// Limits that a credential store has for this user alone.
+    pub(crate) limits: Option<Arc<UserLimits>>,
+    pub(crate) marks: Option<Arc<Marks>>,
 }
 
 /// Whose quota and bandwidth an allocation counts toward.
@@ -159,6 +164,12 @@ impl Owner {
     /// Whether this is the same user of the same realm and tenant `[A18]`.
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.name == other.name && self.account.hash == other.account.hash
+    }
+
+    /// Whether this is the static or stored user of this account, whichever way its name was
+    /// written, or somebody of its realm by just this name.
+    pub(crate) fn is_user(&self, account: &Account, name: &str) -> bool {
+        self.account == *account || self.account.realm == account.realm && *self.name == *name
     }
 }
 

@@ -22,11 +22,13 @@ pub enum AuthFailure {
     Malformed,
     /// Too many failures of this name from this source: nothing is judged or answered for a while.
     TooManyAttempts,
+    /// The credential stores could not say whose name it is.
+    StoreUnavailable,
 }
 
 impl AuthFailure {
     /// Every reason.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::UnknownUser,
         Self::WrongPassword,
         Self::WrongSecret,
@@ -36,6 +38,7 @@ impl AuthFailure {
         Self::StaleNonce,
         Self::Malformed,
         Self::TooManyAttempts,
+        Self::StoreUnavailable,
     ];
 
     /// One word for logs and metrics.
@@ -50,6 +53,7 @@ impl AuthFailure {
             Self::StaleNonce => "stale_nonce",
             Self::Malformed => "malformed",
             Self::TooManyAttempts => "too_many_attempts",
+            Self::StoreUnavailable => "store_unavailable",
         }
     }
 }

@@ -34,6 +34,7 @@ pub(crate) enum Purpose {
     WrongConnections = 11,
     TenantUp = 12,
     TenantDown = 13,
+    UnknownNames = 14,
 }
 
 const SETS: usize = 1 << 14;

@@ -100,6 +100,17 @@ impl Channels {
         self.entries.retain(|channel| keep(channel.peer));
     }
 
+    /// Judges each peer again: where its packets go from now on, or that it is one no more.
+    pub(crate) fn judge(&mut self, mut judge: impl FnMut(SocketAddr) -> Option<Target>) {
+        self.entries.retain_mut(|channel| match judge(channel.peer) {
+            Some(target) => {
+                channel.target = target;
+                true
+            }
+            None => false,
+        });
+    }
+
     pub(crate) fn count(&self, now: Instant) -> usize {
         self.live(now).count()
     }

@@ -58,6 +58,12 @@ pub struct Counters {
     pub relayed_inside: Count,
     /// Of these, the ones that went to another shard.
     pub relayed_across: Count,
+    /// Names that the host was asked for.
+    pub key_lookups: Count,
+    /// Of these, the ones that it could not look up in time.
+    pub key_lookups_unavailable: Count,
+    /// Names that were not asked for, since too many requests waited already.
+    pub key_lookups_full: Count,
     responses: [[Count; CODES.len()]; METHODS.len()],
     dropped: [Count; REASONS.len()],
     auth_failed: [Count; AuthFailure::ALL.len()],
@@ -101,6 +107,9 @@ impl Counters {
             ("relayed_down_bytes", &self.relayed_down_bytes),
             ("relayed_inside", &self.relayed_inside),
             ("relayed_across", &self.relayed_across),
+            ("key_lookups", &self.key_lookups),
+            ("key_lookups_unavailable", &self.key_lookups_unavailable),
+            ("key_lookups_full", &self.key_lookups_full),
         ];
         let plain = plain.into_iter().map(|(name, count)| (name.to_owned(), count.get()));
         let responses = METHODS.iter().zip(&self.responses).flat_map(|((_, method), row)| {

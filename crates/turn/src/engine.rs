@@ -8,12 +8,14 @@
 //!    [`from_peer`](Engine::from_peer);
 //! 2. on [`Outcome::Relay`], send it; on [`Outcome::Handled`], drain
 //!    [`poll_action`](Engine::poll_action) until it gives `None`, answering
-//!    with [`complete`](Engine::complete) on the way;
+//!    with [`complete`](Engine::complete) and [`key_found`](Engine::key_found) on
+//!    the way or later;
 //! 3. at [`next_deadline`](Engine::next_deadline) call [`expire`](Engine::expire),
 //!    then drain again.
 
 mod connections;
 mod control;
+mod keys;
 
 use std::collections::HashSet;
 use std::hash::RandomState;
@@ -28,7 +30,8 @@ use turn_codec::{ChannelRange, Class, Message, Method, PacketKind, StatusCode, c
 use crate::action::{Action, Claim, Completion, Moving, Outbox};
 use crate::allocation::Owner;
 use crate::counters::Counters;
-use crate::gate::{self, Authenticated, Gate, Refusal, Source};
+use crate::found_user::KeyAnswer;
+use crate::gate::{self, Admission, Authenticated, Evidence, Gate, Refusal, Source};
 use crate::id::{AllocationKey, RelayId, ShardId, Ticket};
 use crate::limit_name::LimitName;
 use crate::link::Link;
@@ -48,6 +51,7 @@ use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::table::Allocations;
 use crate::time::Now;
+use crate::waiting::Waiting;
 use crate::workbench::Workbench;
 
 pub use control::AllocationView;
@@ -62,6 +66,7 @@ pub struct Engine {
     gate: Gate,
     table: Allocations,
     openings: Openings,
+    waiting: Waiting,
     indications: Indications,
     random: Random,
     outbox: Outbox,
@@ -95,6 +100,7 @@ impl Engine {
                 random.next_u64(),
             ),
             openings: Openings::default(),
+            waiting: Waiting::default(),
             indications: Indications { prefix, next: random.next_u64() },
             outbox: Outbox::default(),
             noted: HashSet::new(),
@@ -165,12 +171,14 @@ impl Engine {
 
     /// When [`expire`](Self::expire) has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.table.next_deadline()
+        let deadlines = [self.table.next_deadline(), self.waiting.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Closes what has expired.
     pub fn expire(&mut self, now: Now) {
         self.table.expire(now.mono, &mut self.outbox);
+        self.give_up_waiting(now);
     }
 
     /// This shard's counters.
@@ -181,16 +189,6 @@ impl Engine {
     /// The settings in force.
     pub fn settings(&self) -> &Arc<Settings> {
         &self.settings
-    }
-
-    /// Live allocations of this shard.
-    pub fn allocations(&self) -> usize {
-        self.table.len()
-    }
-
-    /// Relayed transport addresses of this shard, reserved ones included.
-    pub fn relays(&self) -> usize {
-        self.table.relays_len()
     }
 
     fn channel_data(&mut self, now: Now, link: Link, bytes: &[u8]) -> Outcome {
@@ -212,7 +210,7 @@ impl Engine {
                 | Method::CHANNEL_BIND
                 | Method::CONNECT
                 | Method::CONNECTION_BIND,
-            ) => self.request(now, link, message),
+            ) => self.request(now, link, message, bytes, None),
             // [S2] RFC 8489 section 6.3: only a request that we know gets an answer.
             (Class::Request | Class::Indication | Class::Success | Class::Error, _) => {
                 self.dropped(DropReason::Unexpected)
@@ -245,21 +243,34 @@ impl Engine {
         }
     }
 
-    fn request(&mut self, now: Now, link: Link, message: Message<'_>) -> Outcome {
+    /// Judges a request and serves it, with what a credential store has said of its name if that
+    /// was asked.
+    fn request(
+        &mut self,
+        now: Now,
+        link: Link,
+        message: Message<'_>,
+        bytes: &[u8],
+        answer: Option<&KeyAnswer>,
+    ) -> Outcome {
         let key = self.table.find(&link.tuple, now.mono);
         if let Some(shard) = connection_bind::elsewhere(&self.shared, self.shard, &link, &message)
             && key.is_none()
-            && !self.openings.contains(&link.tuple)
+            // What has waited is no longer the message that the host has just handed in.
+            && answer.is_none()
+            && !self.has_begun(&link.tuple)
         {
             self.outbox.hand_over(link.id, shard);
             return Outcome::Handled;
         }
         let live = live_owner(&self.table, now, key, &message);
-        match self.gate.admit(&self.settings, &self.shared, now, link, message, live) {
-            Ok(request) => {
+        let evidence = Evidence { live, answer };
+        match self.gate.admit(&self.settings, &self.shared, now, link, message, evidence) {
+            Ok(Admission::Passed(request)) => {
                 self.authenticated(now, key, request);
                 Outcome::Handled
             }
+            Ok(Admission::Asks(name)) => self.ask(now, link, &message, bytes, &name),
             Err(refusal) => self.refused(now, link, &message, refusal),
         }
     }
@@ -294,7 +305,7 @@ impl Engine {
         }
         if method == Method::CONNECTION_BIND {
             // A connection that waits for its Allocate is as good as a control connection.
-            if self.openings.contains(&request.link().tuple) {
+            if self.has_begun(&request.link().tuple) {
                 return Err(Reject::BadRequest);
             }
             let (_, mut bench) = self.workbench();
@@ -392,7 +403,7 @@ impl Engine {
         }
         // [A20] The realm of the link, whatever a stranger has named.
         let realm = self.settings.realm(link.realm);
-        if code == StatusCode::BAD_REQUEST {
+        if code == StatusCode::BAD_REQUEST || code == StatusCode::SERVER_ERROR {
             asked.challenge(code, None, &mut self.outbox);
         } else {
             let features = gate::features(&realm.keyring);

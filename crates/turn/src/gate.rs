@@ -6,7 +6,9 @@
 //!
 //! The order of checks: attributes present, nonce, bid-down, user, integrity.
 //! The nonce comes early: it is one MAC without any look-up, and what passes it
-//! owns its source address.
+//! owns its source address. Whom only a credential store can know is judged in two
+//! rounds: the first ends before integrity, the second comes with the store's answer
+//! and repeats every check.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -19,6 +21,7 @@ use turn_credentials::{KeyAlgorithm, LongTermKey};
 use crate::allocation::{Account, Owner};
 use crate::auth_failure::AuthFailure;
 use crate::buckets::Purpose;
+use crate::found_user::KeyAnswer;
 use crate::id::{RealmId, TenantId};
 use crate::keyring::{Candidate, Candidates, Keyring, UserId};
 use crate::link::{Link, SourcePrefix};
@@ -36,6 +39,26 @@ pub(crate) struct Authenticated<'m> {
     asked: Asked,
     owner: Owner,
     signer: Signer,
+}
+
+/// How far a request has come.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack")]
+pub(crate) enum Admission<'m> {
+    /// Its sender has proven itself.
+    Passed(Authenticated<'m>),
+    /// A credential store must say first whose name this is.
+    Asks(Box<str>),
+}
+
+/// What a request is judged by beside its own bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Evidence<'e> {
+    /// Who made the allocation of its 5-tuple: their stored key serves for as long as the
+    /// allocation lives, whatever became of the credential since.
+    pub(crate) live: Option<&'e Owner>,
+    /// What a credential store has said of its name, if that was asked.
+    pub(crate) answer: Option<&'e KeyAnswer>,
 }
 
 /// Why a request did not pass.
@@ -72,9 +95,7 @@ impl Gate {
         Self { nonces, nobody: LongTermKey::md5("nobody", "", ""), accounts }
     }
 
-    /// Judges a request. `live` is who made the allocation of its 5-tuple: their
-    /// stored key serves for as long as the allocation lives, whatever became
-    /// of the credential since.
+    /// Judges a request.
     pub(crate) fn admit<'m>(
         &mut self,
         settings: &Settings,
@@ -82,8 +103,9 @@ impl Gate {
         now: Now,
         link: Link,
         message: Message<'m>,
-        live: Option<&Owner>,
-    ) -> Result<Authenticated<'m>, Refusal> {
+        evidence: Evidence<'_>,
+    ) -> Result<Admission<'m>, Refusal> {
+        let Evidence { live, answer } = evidence;
         let asked = Asked::of(link, &message);
         // [A20] The realm that the client speaks to, whatever the message names.
         let realm = settings.realm(link.realm);
@@ -92,7 +114,7 @@ impl Gate {
         if realm.anonymous && !realm.is_removed && !is_of_user {
             let signer = Signer { key: None, integrity: Integrity::Sha1 };
             let owner = self.anonymous(link.realm);
-            return Ok(Authenticated { message, asked, owner, signer });
+            return Ok(Admission::Passed(Authenticated { message, asked, owner, signer }));
         }
         // [A1] RFC 8489 section 9.2.4: no integrity, no USERNAME needed: 401.
         let integrity = match (message.has_integrity_sha256(), message.has_integrity()) {
@@ -127,20 +149,24 @@ impl Gate {
             Integrity::Sha256 => message.verify_integrity_sha256(key.as_bytes()),
         };
         let pass = |owner: Owner, key: LongTermKey| {
-            Ok(Authenticated {
+            Ok(Admission::Passed(Authenticated {
                 message,
                 asked,
                 owner,
                 signer: Signer { key: Some(key), integrity },
-            })
+            }))
         };
 
-        if let Some(owner) = live
+        // [R16] The maker of a live allocation is known by the key that it was made with.
+        let maker = live.filter(|owner| {
+            owner.key.is_some()
+                && name == Some(&*owner.name)
+                && owner.account.realm == link.realm
+                && given.realm == &*realm.name
+                && !realm.keyring.has_ended(owner.expiry, now.unix)
+        });
+        if let Some(owner) = maker
             && let Some(key) = &owner.key
-            && name == Some(&*owner.name)
-            && owner.account.realm == link.realm
-            && given.realm == &*realm.name
-            && !realm.keyring.has_ended(owner.expiry, now.unix)
             && verify(key).is_ok()
         {
             return pass(owner.clone(), key.clone());
@@ -149,15 +175,34 @@ impl Gate {
         if !self.may_try(settings, shared, now, link, name) {
             return Err(Refusal::Failed(AuthFailure::TooManyAttempts, Source::Proven));
         }
-        let candidates = match name {
+        let mut candidates = match name {
             // [A20] The users of a realm are nobody in another.
             Some(name) if given.realm == &*realm.name => {
                 realm.keyring.candidates(name, &realm.name, algorithm, now.unix)
             }
-            Some(_) => Candidates { otherwise: AuthFailure::WrongRealm, ..Candidates::NOBODY },
+            Some(_) => Candidates::none(AuthFailure::WrongRealm),
             None => Candidates::NOBODY,
         };
         let malformed = Refusal::Failed(AuthFailure::Malformed, Source::Proven);
+        // [R16] Nobody is asked about the maker of a live allocation.
+        if maker.is_some() && candidates.ask.take().is_some() {
+            candidates.otherwise = AuthFailure::WrongPassword;
+        }
+        if let Some(name) = candidates.ask.take() {
+            match answer {
+                None if self.may_ask(settings, shared, now, link) => {
+                    return Ok(Admission::Asks(name));
+                }
+                None => return Err(Refusal::Failed(AuthFailure::TooManyAttempts, Source::Proven)),
+                Some(KeyAnswer::Found(user)) => {
+                    candidates = Keyring::candidates_of(user, &name, algorithm, now.unix);
+                }
+                Some(KeyAnswer::Unknown) => self.note_unknown(settings, shared, now, link),
+                Some(KeyAnswer::Unavailable) => {
+                    return Err(Refusal::Failed(AuthFailure::StoreUnavailable, Source::Proven));
+                }
+            }
+        }
         // [H25, A4] A stranger costs the same time as a user and gets the same answers.
         if candidates.keys.is_empty() && verify(&self.nobody) == Err(IntegrityError::BadLength) {
             return Err(malformed);
@@ -185,7 +230,14 @@ impl Gate {
 
     fn owner(&self, realm: RealmId, name: &str, candidate: Candidate) -> Owner {
         let account = self.account(realm, candidate.tenant, &candidate.userid);
-        Owner { name: name.into(), account, key: Some(candidate.key), expiry: candidate.expiry }
+        Owner {
+            name: name.into(),
+            account,
+            key: Some(candidate.key),
+            expiry: candidate.expiry,
+            limits: candidate.limits.shared(),
+            marks: candidate.marks,
+        }
     }
 
     fn anonymous(&self, realm: RealmId) -> Owner {
@@ -194,7 +246,14 @@ impl Gate {
             account: self.account(realm, None, &UserId::Anonymous),
             key: None,
             expiry: None,
+            limits: None,
+            marks: None,
         }
+    }
+
+    /// The account of a static or stored user.
+    pub(crate) fn account_of(&self, realm: RealmId, user: &str) -> Account {
+        self.account(realm, None, &UserId::Static(user.into()))
     }
 
     fn account(&self, realm: RealmId, tenant: Option<TenantId>, userid: &UserId) -> Account {
@@ -243,6 +302,21 @@ impl Gate {
                 1,
                 now.mono,
             );
+        }
+    }
+
+    /// A hundred names a minute from a source that no store knows, then silence: random names are
+    /// no lever on a database `[H24]`.
+    fn may_ask(&self, settings: &Settings, shared: &Shared, now: Now, link: Link) -> bool {
+        let (source, rate) = (SourcePrefix::of(link.tuple.client.ip()).bits(), unknown_names());
+        settings.limits.exempts(link.tuple.client.ip())
+            || shared.buckets.has(Purpose::UnknownNames, source, rate, 1, now.mono)
+    }
+
+    fn note_unknown(&self, settings: &Settings, shared: &Shared, now: Now, link: Link) {
+        if !settings.limits.exempts(link.tuple.client.ip()) {
+            let (source, rate) = (SourcePrefix::of(link.tuple.client.ip()).bits(), unknown_names());
+            shared.buckets.take(Purpose::UnknownNames, source, rate, 1, now.mono);
         }
     }
 
@@ -366,6 +440,8 @@ impl Refusal {
                 | AuthFailure::WrongRealm => Some(StatusCode::UNAUTHENTICATED),
                 AuthFailure::StaleNonce => Some(StatusCode::STALE_NONCE),
                 AuthFailure::Malformed => Some(StatusCode::BAD_REQUEST),
+                // Nobody has been judged: 401 would have a client throw its credentials away.
+                AuthFailure::StoreUnavailable => Some(StatusCode::SERVER_ERROR),
                 AuthFailure::TooManyAttempts => None,
             },
         }
@@ -384,6 +460,10 @@ impl Refusal {
             Self::Failed(failure, _) => Some(failure),
         }
     }
+}
+
+fn unknown_names() -> Rate {
+    Rate::new(Limits::UNKNOWN_NAMES, std::time::Duration::from_secs(60), Limits::UNKNOWN_NAMES)
 }
 
 fn attempts() -> Rate {

@@ -144,9 +144,9 @@ impl ConnectionId {
     }
 }
 
-/// An Allocate request that waits for the host: named in the action that asks
-/// and in the completion that answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// A request that waits for the host: named in the action that asks and in the
+/// answer to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub(crate) u64);
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Who may allocate: static users and shared secrets of a realm.
+//! Who may allocate: static users and shared secrets of a realm, and whether credential stores
+//! know others.
 //!
 //! RFC 8489 section 9.2 (long-term credentials) and the TURN REST convention
 //! (time-limited names, password = base64(HMAC-SHA1(secret, name))). Keys are
@@ -6,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use turn_credentials::{
     CLOCK_SKEW_GRACE, KeyAlgorithm, LongTermKey, TimeLimitedName, UnixSeconds, prepare,
@@ -13,6 +15,7 @@ use turn_credentials::{
 };
 
 use crate::auth_failure::AuthFailure;
+use crate::found_user::{FoundUser, Marks, UserLimits};
 use crate::id::TenantId;
 
 /// The credentials of a realm.
@@ -21,7 +24,15 @@ pub struct Keyring {
     users: HashMap<Box<str>, UserKeys>,
     by_hash: HashMap<[u8; 32], Box<str>>,
     secrets: Vec<SharedSecret>,
+    stores: Option<Stores>,
     rules: TimeLimitedRules,
+}
+
+/// There are credential stores, which the host asks for whom nobody here knows.
+#[derive(Debug, Clone, Copy)]
+struct Stores {
+    /// The operator's word that every user of theirs has a SHA-256 key.
+    have_sha256: bool,
 }
 
 /// How time-limited credentials are read.
@@ -73,6 +84,9 @@ pub(crate) struct Candidate {
     pub(crate) tenant: Option<TenantId>,
     /// When the credential ends, for `strict_expiry`.
     pub(crate) expiry: Option<UnixSeconds>,
+    /// What a credential store has for this user alone.
+    pub(crate) limits: UserLimits,
+    pub(crate) marks: Option<Arc<Marks>>,
 }
 
 /// The keys that could belong to a name.
@@ -83,6 +97,8 @@ pub(crate) struct Candidates {
     pub(crate) keys: Vec<Candidate>,
     /// Why the name does not pass where none of the keys fits.
     pub(crate) otherwise: AuthFailure,
+    /// Nobody here knows the name, and a credential store may: as it is asked for there.
+    pub(crate) ask: Option<Box<str>>,
 }
 
 /// The user behind a name, for quotas `[H27]`.
@@ -141,23 +157,36 @@ impl Keyring {
         self.secrets.push(SharedSecret { secret: secret.into(), tenant });
     }
 
+    /// Has the host asked for names that nobody here knows; `sha256` is the operator's word that
+    /// every user of the stores has a SHA-256 key.
+    pub fn ask_stores(&mut self, sha256: bool) {
+        self.stores = Some(Stores { have_sha256: sha256 });
+    }
+
+    /// Whether the host is asked for names that nobody here knows.
+    pub const fn asks_stores(&self) -> bool {
+        self.stores.is_some()
+    }
+
     /// Whether nobody at all may allocate.
     pub fn is_empty(&self) -> bool {
-        self.users.is_empty() && self.secrets.is_empty()
+        self.users.is_empty() && self.secrets.is_empty() && self.stores.is_none()
     }
 
     /// RFC 8489 SHA-256 keys are offered only where every credential has one.
     pub(crate) fn offers_sha256(&self) -> bool {
         // [A10b]
-        !self.is_empty() && self.users.values().all(|keys| keys.sha256.is_some())
+        !self.is_empty()
+            && self.users.values().all(|keys| keys.sha256.is_some())
+            && self.stores.is_none_or(|stores| stores.have_sha256)
     }
 
     /// USERHASH is offered only where each user can be found by it: not with
-    /// secrets, whose names nobody knows in advance; and only beside SHA-256, so
+    /// secrets or stores, whose names nobody knows in advance; and only beside SHA-256, so
     /// that the cookie never makes a challenge longer on its own `[H10]`.
     pub(crate) fn offers_userhash(&self) -> bool {
         // [A13]
-        self.offers_sha256() && self.secrets.is_empty()
+        self.offers_sha256() && self.secrets.is_empty() && self.stores.is_none()
     }
 
     /// The name behind a USERHASH.
@@ -181,11 +210,35 @@ impl Keyring {
                 KeyAlgorithm::Sha256 => keys.sha256.clone(),
             };
             let userid = UserId::Static(prepared.as_ref().into());
-            let candidate = key.map(|key| Candidate { key, userid, tenant: None, expiry: None });
-            let keys = candidate.into_iter().collect();
-            return Candidates { keys, otherwise: AuthFailure::WrongPassword };
+            let keys = key.into_iter().map(|key| Candidate::new(key, userid.clone(), None));
+            let keys = keys.collect();
+            return Candidates { keys, ..Candidates::none(AuthFailure::WrongPassword) };
         }
-        self.time_limited(name, realm, algorithm, now)
+        let mut candidates = self.time_limited(name, realm, algorithm, now);
+        if candidates.keys.is_empty() && self.stores.is_some() && !self.is_of_secrets(name) {
+            candidates.ask = Some(prepared.as_ref().into());
+        }
+        candidates
+    }
+
+    /// The keys of a user of a credential store.
+    pub(crate) fn candidates_of(
+        user: &FoundUser,
+        prepared: &str,
+        algorithm: KeyAlgorithm,
+        now: UnixSeconds,
+    ) -> Candidates {
+        if user.expiry.is_some_and(|expiry| expiry <= now) {
+            return Candidates::none(AuthFailure::Expired);
+        }
+        let candidate = user.key(algorithm).map(|key| Candidate {
+            expiry: user.expiry,
+            limits: user.limits,
+            marks: user.marks.clone(),
+            ..Candidate::new(key.clone(), UserId::Static(prepared.into()), None)
+        });
+        let keys = candidate.into_iter().collect();
+        Candidates { keys, ..Candidates::none(AuthFailure::WrongPassword) }
     }
 
     /// Whether `strict_expiry` ends what this credential made.
@@ -205,6 +258,14 @@ impl Keyring {
         expiry.map(|expiry| expiry.0.saturating_add(CLOCK_SKEW_GRACE).saturating_sub(now.0))
     }
 
+    /// Whether a name is a time-limited one, which no store is asked for: it begins or ends with a
+    /// time of this age. Another number, as of a telephone, may be anybody's name.
+    fn is_of_secrets(&self, name: &str) -> bool {
+        let is_time = |limited: TimeLimitedName<'_>| TIMES.contains(&limited.expiry.0);
+        !self.secrets.is_empty()
+            && TimeLimitedName::parse(name, self.rules.separator).is_some_and(is_time)
+    }
+
     fn time_limited(
         &self,
         name: &str,
@@ -222,10 +283,10 @@ impl Keyring {
             parsed.expiry.0 > now.0.saturating_add(most).saturating_add(CLOCK_SKEW_GRACE)
         });
         if parsed.is_expired(now) {
-            return Candidates { keys: Vec::new(), otherwise: AuthFailure::Expired };
+            return Candidates::none(AuthFailure::Expired);
         }
         if too_long {
-            return Candidates { keys: Vec::new(), otherwise: AuthFailure::TooLongLived };
+            return Candidates::none(AuthFailure::TooLongLived);
         }
         // [H27]
         let userid =
@@ -237,23 +298,39 @@ impl Keyring {
                 KeyAlgorithm::Sha256 => LongTermKey::sha256(name, realm, password.as_str()),
             };
             let expiry = Some(parsed.expiry);
-            Candidate { key, userid: userid.clone(), tenant: *tenant, expiry }
+            Candidate { expiry, ..Candidate::new(key, userid.clone(), *tenant) }
         };
         let keys = self.secrets.iter().map(candidate).collect();
-        Candidates { keys, otherwise: AuthFailure::WrongSecret }
+        Candidates { keys, ..Candidates::none(AuthFailure::WrongSecret) }
     }
 }
 
 impl Candidates {
     /// No key at all: a stranger.
-    pub(crate) const NOBODY: Self = Self { keys: Vec::new(), otherwise: AuthFailure::UnknownUser };
+    pub(crate) const NOBODY: Self = Self::none(AuthFailure::UnknownUser);
+
+    pub(crate) const fn none(otherwise: AuthFailure) -> Self {
+        Self { keys: Vec::new(), otherwise, ask: None }
+    }
 }
+
+impl Candidate {
+    const fn new(key: LongTermKey, userid: UserId, tenant: Option<TenantId>) -> Self {
+        let limits =
+            UserLimits { allocations: None, bandwidth: None, bandwidth_per_allocation: None };
+        Self { key, userid, tenant, expiry: None, limits, marks: None }
+    }
+}
+
+/// Ten digits: from 2001 to 2286.
+const TIMES: std::ops::Range<u64> = 1_000_000_000..10_000_000_000;
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keyring")
             .field("users", &self.users.len())
             .field("secrets", &self.secrets.len())
+            .field("stores", &self.stores)
             .field("rules", &self.rules)
             .finish()
     }

@@ -40,6 +40,7 @@ mod counters;
 mod deadlines;
 mod engine;
 mod fan_out;
+mod found_user;
 mod gate;
 mod id;
 mod keyring;
@@ -62,6 +63,7 @@ mod random;
 mod rate;
 mod realm;
 mod reject;
+mod relay_choice;
 mod relaying;
 mod reply;
 mod report;
@@ -71,6 +73,7 @@ mod shared;
 mod table;
 mod tenant;
 mod time;
+mod waiting;
 mod workbench;
 
 pub use action::{Action, Claim, Completion, ConnectFailed, Moving, OpenError};
@@ -81,6 +84,7 @@ pub use buckets::RateBuckets;
 pub use channel::CHANNEL_LIFETIME;
 pub use counters::{Count, Counters};
 pub use engine::{AllocationView, Engine};
+pub use found_user::{FoundUser, KeyAnswer, Marks, UserLimits};
 pub use id::{
     AllocationId, ConnectionId, NotAnAllocationId, RealmId, RelayId, ShardId, TenantId, Ticket,
 };

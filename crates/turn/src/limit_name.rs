@@ -30,8 +30,8 @@ pub(crate) struct LimitsMet {
 }
 
 /// Every key that can refuse: those of the process first, then those of a realm, then those of a
-/// tenant.
-pub(crate) const KEYS: [&str; 22] = [
+/// tenant, then those that a credential store has for one user.
+pub(crate) const KEYS: [&str; 25] = [
     "allocations",
     "allocations_per_source",
     "binding_replies",
@@ -54,6 +54,9 @@ pub(crate) const KEYS: [&str; 22] = [
     "auth.secrets.limits.bandwidth",
     "auth.secrets.limits.bandwidth_per_allocation",
     "auth.secrets.limits.bandwidth_per_user",
+    "auth.stores.limits.allocations",
+    "auth.stores.limits.bandwidth",
+    "auth.stores.limits.bandwidth_per_allocation",
 ];
 
 impl LimitName {

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::allocation::Account;
+use crate::allocation::Owner;
 use crate::buckets::{Buckets, Purpose};
 use crate::limit_name::LimitName;
 use crate::rate::{Bandwidth, Bucket};
@@ -68,8 +68,8 @@ struct Rate {
 
 impl Meter {
     /// Whether any limit is on, so that an allocation needs a meter at all.
-    pub(crate) fn is_needed(settings: &Settings, account: &Account) -> bool {
-        let Rates { allocation, user, tenant, realm, process } = Rates::of(settings, account);
+    pub(crate) fn is_needed(settings: &Settings, owner: &Owner) -> bool {
+        let Rates { allocation, user, tenant, realm, process } = Rates::of(settings, owner);
         [allocation, user, tenant, realm, process].iter().any(|rate| rate.limit.is_some())
     }
 
@@ -78,7 +78,7 @@ impl Meter {
         &mut self,
         direction: Direction,
         bytes: usize,
-        account: &Account,
+        owner: &Owner,
         settings: &Settings,
         shared: &Buckets,
         now: Instant,
@@ -100,7 +100,7 @@ impl Meter {
                 Purpose::ProcessDown,
             ),
         };
-        let rates = Rates::of(settings, account);
+        let (rates, account) = (Rates::of(settings, owner), &owner.account);
         if let Some(limit) = rates.allocation.limit {
             let bucket = flow.own.get_or_insert_with(|| Bucket::full(limit.burst(), now));
             if !bucket.take(bytes, limit.bytes_per_second, limit.burst(), now) {
@@ -137,7 +137,8 @@ impl Meter {
 }
 
 impl Rates {
-    fn of(settings: &Settings, account: &Account) -> Self {
+    fn of(settings: &Settings, owner: &Owner) -> Self {
+        let account = &owner.account;
         let id = account.realm;
         let realm = settings.realm(id);
         let of_realm = |limit, key| Rate { limit, name: LimitName::of_realm(id, key) };
@@ -164,7 +165,23 @@ impl Rates {
                 rates.user = of_tenant(limit, "auth.secrets.limits.bandwidth_per_user");
             }
         }
+        if let Some(limits) = &owner.limits {
+            let key = "auth.stores.limits.bandwidth_per_allocation";
+            let own = of_realm(limits.bandwidth_per_allocation, key);
+            rates.allocation = rates.allocation.or_smaller(own);
+            let own = of_realm(limits.bandwidth, "auth.stores.limits.bandwidth");
+            rates.user = rates.user.or_smaller(own);
+        }
         rates
+    }
+}
+
+impl Rate {
+    fn or_smaller(self, other: Self) -> Self {
+        let is_smaller = |other: Bandwidth| {
+            self.limit.is_none_or(|limit| other.bytes_per_second < limit.bytes_per_second)
+        };
+        if other.limit.is_some_and(is_smaller) { other } else { self }
     }
 }
 
@@ -211,12 +228,19 @@ impl Lease {
 #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 mod tests {
     use super::*;
+    use crate::allocation::Account;
+    use crate::found_user::UserLimits;
     use crate::id::{RealmId, TenantId};
     use crate::realm::RealmLimits;
     use crate::tenant::{Tenant, TenantLimits};
 
     const ANN: Account =
         Account { hash: 1, realm: RealmId(0), tenant: None, is_time_limited: false };
+
+    fn owner(account: Account) -> Owner {
+        let (name, key, expiry) = ("ann".into(), None, None);
+        Owner { name, account, key, expiry, limits: None, marks: None }
+    }
 
     /// Settings whose default realm has these limits, and one tenant with those.
     fn settings(limits: RealmLimits, tenant: TenantLimits) -> Settings {
@@ -231,7 +255,7 @@ mod tests {
     }
 
     /// Bytes that pass within `seconds`, when far more is offered.
-    fn passed(settings: &Settings, account: Account, meters: &mut [Meter], seconds: u64) -> u64 {
+    fn passed(settings: &Settings, owner: &Owner, meters: &mut [Meter], seconds: u64) -> u64 {
         let start = Instant::now();
         let shared = Buckets::new(start);
         let mut bytes = 0;
@@ -239,7 +263,7 @@ mod tests {
             let now = start + Duration::from_millis(millisecond);
             for meter in &mut *meters {
                 for _ in 0..10 {
-                    if meter.admit(Direction::Up, 1_000, &account, settings, &shared, now).is_ok() {
+                    if meter.admit(Direction::Up, 1_000, owner, settings, &shared, now).is_ok() {
                         bytes += 1_000;
                     }
                 }
@@ -255,7 +279,7 @@ mod tests {
     #[test]
     fn allocation_gets_its_rate_and_one_burst() {
         let limits = RealmLimits { bandwidth_per_allocation: limit(), ..RealmLimits::default() };
-        let bytes = passed(&of_realm(limits), ANN, &mut [Meter::default()], 10);
+        let bytes = passed(&of_realm(limits), &owner(ANN), &mut [Meter::default()], 10);
         assert!((10_000_000..=10_260_000).contains(&bytes), "{bytes}");
     }
 
@@ -263,7 +287,7 @@ mod tests {
     fn allocations_of_one_user_share_its_rate() {
         let limits = RealmLimits { bandwidth_per_user: limit(), ..RealmLimits::default() };
         let mut meters: Vec<_> = (0..4).map(|_| Meter::default()).collect();
-        let bytes = passed(&of_realm(limits), ANN, &mut meters, 10);
+        let bytes = passed(&of_realm(limits), &owner(ANN), &mut meters, 10);
         assert!((9_500_000..=10_400_000).contains(&bytes), "{bytes}");
     }
 
@@ -273,10 +297,11 @@ mod tests {
         let settings = of_realm(limits);
         let start = Instant::now();
         let shared = Buckets::new(start);
+        let ann = owner(ANN);
         let mut meters: Vec<_> = (0..1_000).map(|_| Meter::default()).collect();
         let mut admit = |at: usize, bytes, now| {
             let meter = meters.get_mut(at).expect("one of them");
-            meter.admit(Direction::Up, bytes, &ANN, &settings, &shared, now)
+            meter.admit(Direction::Up, bytes, &ann, &settings, &shared, now)
         };
         // Half of the limit each: 999 in turn, and one.
         for millisecond in 0..5_000_usize {
@@ -294,13 +319,14 @@ mod tests {
         let settings = Settings { limits, ..settings };
         let start = Instant::now();
         let shared = Buckets::new(start);
+        let ann = owner(ANN);
         let mut meters: Vec<_> = (0..20_000).map(|_| Meter::default()).collect();
         let mut passed = 0;
         // Fifty packets a second each, which is twice the limit.
         for millisecond in 0..600_usize {
             let now = start + Duration::from_millis(millisecond as u64);
             for meter in meters.iter_mut().skip(millisecond % 20).step_by(20) {
-                if meter.admit(Direction::Up, 240, &ANN, &settings, &shared, now).is_ok() {
+                if meter.admit(Direction::Up, 240, &ann, &settings, &shared, now).is_ok() {
                     passed += 240;
                 }
             }
@@ -338,25 +364,54 @@ mod tests {
         let settings = settings(limits, of_tenant);
         let member = Account { tenant: Some(TenantId(0)), ..ANN };
         let mut meters: Vec<_> = (0..4).map(|_| Meter::default()).collect();
-        let bytes = passed(&settings, member, &mut meters, 10);
+        let bytes = passed(&settings, &owner(member), &mut meters, 10);
         assert!((9_500_000..=10_400_000).contains(&bytes), "{bytes}");
-        let bytes = passed(&settings, ANN, &mut [Meter::default()], 10);
+        let bytes = passed(&settings, &owner(ANN), &mut [Meter::default()], 10);
         assert!((950_000..=1_100_000).contains(&bytes), "{bytes}");
     }
 
     #[test]
     fn meter_is_needed_where_a_limit_binds_the_account() {
         let none = of_realm(RealmLimits::default());
-        assert!(!Meter::is_needed(&none, &ANN));
+        assert!(!Meter::is_needed(&none, &owner(ANN)));
         let process = Settings {
             limits: crate::settings::Limits { bandwidth: limit(), ..none.limits.clone() },
             ..none
         };
-        assert!(Meter::is_needed(&process, &ANN));
+        assert!(Meter::is_needed(&process, &owner(ANN)));
         let bandwidth = TenantLimits { bandwidth: limit(), ..TenantLimits::default() };
         let of_tenant = settings(RealmLimits::default(), bandwidth);
-        assert!(!Meter::is_needed(&of_tenant, &ANN));
-        assert!(Meter::is_needed(&of_tenant, &Account { tenant: Some(TenantId(0)), ..ANN }));
+        assert!(!Meter::is_needed(&of_tenant, &owner(ANN)));
+        let member = owner(Account { tenant: Some(TenantId(0)), ..ANN });
+        assert!(Meter::is_needed(&of_tenant, &member));
+    }
+
+    #[test]
+    fn smaller_of_the_realms_limit_and_the_users_own_binds() {
+        let own = |bytes_per_second| {
+            let bandwidth = Some(Bandwidth { bytes_per_second });
+            let limits = UserLimits { bandwidth, ..UserLimits::default() }.shared();
+            Owner { limits, ..owner(ANN) }
+        };
+        let per_user = RealmLimits { bandwidth_per_user: limit(), ..RealmLimits::default() };
+        let bound = of_realm(per_user);
+        let free = of_realm(RealmLimits::default());
+        for (settings, own, expected) in [
+            (&bound, own(100_000), 950_000..=1_100_000),
+            (&bound, own(5_000_000), 9_500_000..=10_400_000),
+            (&free, own(1_000_000), 9_500_000..=10_400_000),
+        ] {
+            assert!(Meter::is_needed(settings, &own));
+            // All allocations of the user share it.
+            let mut meters: Vec<_> = (0..4).map(|_| Meter::default()).collect();
+            let bytes = passed(settings, &own, &mut meters, 10);
+            assert!(expected.contains(&bytes), "{bytes}");
+        }
+        let of_one = UserLimits { bandwidth_per_allocation: limit(), ..UserLimits::default() };
+        let own = Owner { limits: of_one.shared(), ..owner(ANN) };
+        let mut meters: Vec<_> = (0..2).map(|_| Meter::default()).collect();
+        let bytes = passed(&free, &own, &mut meters, 10);
+        assert!((19_500_000..=20_800_000).contains(&bytes), "{bytes}");
     }
 
     #[test]
@@ -365,8 +420,8 @@ mod tests {
         let settings = of_realm(limits);
         let start = Instant::now();
         let shared = Buckets::new(start);
-        let mut meter = Meter::default();
-        while meter.admit(Direction::Up, 1_000, &ANN, &settings, &shared, start).is_ok() {}
-        assert!(meter.admit(Direction::Down, 1_000, &ANN, &settings, &shared, start).is_ok());
+        let (mut meter, ann) = (Meter::default(), owner(ANN));
+        while meter.admit(Direction::Up, 1_000, &ann, &settings, &shared, start).is_ok() {}
+        assert!(meter.admit(Direction::Down, 1_000, &ann, &settings, &shared, start).is_ok());
     }
 }

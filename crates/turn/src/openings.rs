@@ -17,14 +17,12 @@ use turn_codec::attribute::AddressErrorCode;
 use turn_codec::{AddressFamily, StatusCode};
 
 use crate::action::{Claim, Completion, OpenError};
-use crate::allocation::{
-    Account, Allocation, Owner, PortSpace, RelayProtocol, Relays, Reservation, Traffic,
-};
+use crate::allocation::{Account, Allocation, Owner, RelayProtocol, Relays, Reservation, Traffic};
 use crate::gate::Authenticated;
 use crate::id::{RelayId, ShardId, Ticket};
 use crate::ledger::Permit;
 use crate::lifetime;
-use crate::link::{FiveTuple, Link, LinkId};
+use crate::link::{FiveTuple, LinkId};
 use crate::meter::Meter;
 use crate::methods::allocate::{Wanted, WantedPort, unavailable};
 use crate::port_map::Parity;
@@ -166,13 +164,36 @@ impl Openings {
 
     /// Gives up what a connection that closed has asked for.
     pub(crate) fn abandon(&mut self, bench: &mut Workbench<'_>, now: Now, link: LinkId) {
-        let is_of = |opening: &Opening| {
-            opening.asked.link.id == link && opening.asked.link.tuple.transport.is_connection()
-        };
-        while let Some(at) = self.waiting.iter().position(|(_, opening)| is_of(opening)) {
+        let is_of = |it: &Asked| it.link.id == link && it.link.tuple.transport.is_connection();
+        self.give_up(bench, now, None, |it| is_of(&it.asked));
+    }
+
+    /// Refuses what the users that are meant have asked for; gives how many these were.
+    pub(crate) fn refuse_of(
+        &mut self,
+        bench: &mut Workbench<'_>,
+        now: Now,
+        is_meant: impl Fn(&Owner) -> bool,
+    ) -> usize {
+        self.give_up(bench, now, Some(&Reject::Forbidden), |it| is_meant(&it.owner))
+    }
+
+    fn give_up(
+        &mut self,
+        bench: &mut Workbench<'_>,
+        now: Now,
+        reject: Option<&Reject>,
+        is_meant: impl Fn(&Opening) -> bool,
+    ) -> usize {
+        let before = self.waiting.len();
+        while let Some(at) = self.waiting.iter().position(|(_, opening)| is_meant(opening)) {
             let (_, mut opening) = self.waiting.swap_remove(at);
             opening.close_all(bench, now);
+            if let Some(reject) = reject {
+                bench.refuse(&opening.asked, &opening.signer, reject);
+            }
         }
+        before - self.waiting.len()
     }
 
     fn settle(
@@ -198,10 +219,10 @@ impl Opening {
     /// RFC 8656 section 7.2, check 10: quotas. A reservation costs a unit of
     /// its own `[H19]`.
     fn take_permits(&mut self, bench: &Workbench<'_>) -> Result<(), Reject> {
-        self.permit = Some(bench.admit(&self.asked.link, &self.owner.account)?);
+        self.permit = Some(bench.admit(&self.asked.link, &self.owner)?);
         // [H19]
         if self.parity == Parity::EvenPair {
-            self.reserve = Some(bench.admit(&self.asked.link, &self.owner.account)?);
+            self.reserve = Some(bench.admit(&self.asked.link, &self.owner)?);
         }
         Ok(())
     }
@@ -363,9 +384,9 @@ impl Opening {
         let link = self.asked.link;
         let address_error = self.address_error;
         let id = bench.table.next_id();
-        let user = self.owner.name.clone();
+        let (user, marks) = (self.owner.name.clone(), self.owner.marks.clone());
         let Account { realm, tenant, .. } = self.owner.account;
-        let meter = Meter::is_needed(bench.settings, &self.owner.account).then(Box::default);
+        let meter = Meter::is_needed(bench.settings, &self.owner).then(Box::default);
         let mut given = relayed.iter().copied();
         let given = [given.next(), given.next()];
         let allocation = Allocation {
@@ -406,6 +427,7 @@ impl Opening {
             user,
             realm,
             tenant,
+            marks,
             link,
             relayed: given,
             lifetime: self.lifetime,
@@ -434,50 +456,5 @@ impl Opening {
         if let Some(relay) = self.current.take() {
             self.close(bench, now, relay);
         }
-    }
-}
-
-impl Workbench<'_> {
-    /// The least used relay address of a realm and a family that has a port left, or the one that
-    /// the client sent to.
-    fn claim_relay(
-        &mut self,
-        link: Link,
-        family: AddressFamily,
-        protocol: RelayProtocol,
-        parity: Parity,
-        now: Now,
-    ) -> Option<RelayId> {
-        let space = |address| PortSpace { address, protocol };
-        let is_other = |bound| {
-            self.settings.relay.prefer_listener && link.tuple.server.ip().to_canonical() != bound
-        };
-        let mut candidates: ArrayVec<(bool, usize, usize), 16> = self
-            .settings
-            .relay_addresses(link.realm)
-            .filter(|(_, relay)| AddressFamily::of_ip(&relay.bound) == family)
-            .filter_map(|(at, relay)| {
-                let ports = self.shared.ports_in(space(at))?;
-                Some((is_other(relay.bound), ports.taken(), at))
-            })
-            .take(16)
-            .collect();
-        candidates.sort_unstable();
-        // [T9]
-        let random = self.random.next_u32();
-        candidates.into_iter().find_map(|(.., at)| {
-            self.table.claim_relay(&self.settings.relay, space(at), parity, random, now.mono)
-        })
-    }
-
-    /// 8 bytes: the shard, which any shard must be able to read, and 7 random
-    /// ones `[T8]`.
-    fn token(&mut self) -> [u8; 8] {
-        let mut token = [0; 8];
-        // [T8]
-        self.random.fill(&mut token);
-        let [shard, ..] = &mut token;
-        *shard = self.shard.0;
-        token
     }
 }

@@ -21,12 +21,43 @@ use crate::address_range::PeerRule;
 use crate::reserved_ranges::{Reach, reach};
 
 /// An address where relayed transport addresses are allocated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelayAddress {
     /// Where relay sockets are bound.
     pub bound: IpAddr,
-    /// What clients and peers are told; equal to `bound` unless `external` maps it.
+    /// What clients and peers are told from now on; equal to `bound` unless `external` maps it.
+    /// What lives keeps what it was told.
     pub advertised: IpAddr,
+    /// What was advertised before, the latest first; [`MOST_FORMER`](Self::MOST_FORMER) at most.
+    pub former: Vec<IpAddr>,
+}
+
+impl RelayAddress {
+    /// Former advertised addresses that [`follow`](Self::follow) remembers.
+    pub const MOST_FORMER: usize = 4;
+
+    /// An address whose advertised form has never been another.
+    pub const fn new(bound: IpAddr, advertised: IpAddr) -> Self {
+        Self { bound, advertised, former: Vec::new() }
+    }
+
+    /// Remembers what `before`, the same place in the settings until now, has advertised: a peer
+    /// that names one of the last four addresses means us, as long as there is a relayed transport
+    /// address that was given out with it.
+    pub fn follow(&mut self, before: &Self) {
+        if self.bound != before.bound {
+            return;
+        }
+        let known = std::iter::once(&before.advertised).chain(&before.former).chain(&self.former);
+        let mut former = Vec::new();
+        for address in known {
+            let is_present = [self.advertised, self.bound].contains(address);
+            if !is_present && !former.contains(address) && former.len() < Self::MOST_FORMER {
+                former.push(*address);
+            }
+        }
+        self.former = former;
+    }
 }
 
 /// What decides who may be a peer; built once from the configuration.
@@ -93,12 +124,13 @@ impl PeerPolicy {
         if reach(peer.ip()) == Reach::Never {
             return Err(Denied);
         }
-        match relay_address(relays, peer.ip()) {
+        let own = relay_address(relays, peer.ip());
+        match own {
             // Whether the port is live is asked packet by packet.
             Some(relay_address) if self.may_be_relayed(peer.port()) => {
                 Ok(Target::Inside { relay_address, port: peer.port() })
             }
-            Some(_) | None => self.judge_outside(relays, peer).map(Target::Outside),
+            Some(_) | None => self.judge_named(relays, peer, own.is_some()).map(Target::Outside),
         }
     }
 
@@ -110,17 +142,27 @@ impl PeerPolicy {
         relays: &[RelayAddress],
         peer: SocketAddr,
     ) -> Result<SocketAddr, Denied> {
+        self.judge_named(relays, peer, relay_address(relays, peer.ip()).is_some())
+    }
+
+    fn judge_named(
+        &self,
+        relays: &[RelayAddress],
+        peer: SocketAddr,
+        is_relay_address: bool,
+    ) -> Result<SocketAddr, Denied> {
         let address = peer.ip();
         let reach = reach(address);
         // [H1, H2, H5]
-        if reach == Reach::Never || self.broadcasts.contains(&address) || self.is_endpoint(peer) {
+        let is_own = is_relay_address || self.own.contains(&address);
+        let is_closed = self.broadcasts.contains(&address) || self.is_endpoint(peer, is_own);
+        if reach == Reach::Never || is_closed {
             return Err(Denied);
         }
         // [H3] Deny wins.
         if self.deny.iter().any(|rule| rule.covers(address, peer.port())) {
             return Err(Denied);
         }
-        let is_own = self.own.contains(&address) || relay_address(relays, address).is_some();
         if self.loopback && reach == Reach::Loopback {
             return Ok(peer);
         }
@@ -150,26 +192,35 @@ impl PeerPolicy {
             && self.allow.iter().any(|rule| rule.ports.is_some() && rule.range.contains(address))
     }
 
-    fn is_endpoint(&self, peer: SocketAddr) -> bool {
+    fn is_endpoint(&self, peer: SocketAddr, is_own: bool) -> bool {
         self.endpoints.iter().any(|endpoint| {
             endpoint.port() == peer.port()
                 && peer.port() != 0
                 && (endpoint.ip() == peer.ip()
-                    || endpoint.ip().is_unspecified()
-                        && (self.own.contains(&peer.ip()) || peer.ip().is_loopback()))
+                    || endpoint.ip().is_unspecified() && (is_own || peer.ip().is_loopback()))
         })
     }
 }
 
-/// The relay address that an address is, in its bound or its advertised form.
+/// The relay address that an address is, in its bound or its advertised form, or in one that was
+/// advertised before.
 pub(crate) fn relay_address(relays: &[RelayAddress], address: IpAddr) -> Option<usize> {
-    relays.iter().position(|relay| relay.advertised == address || relay.bound == address)
+    let mut former = None;
+    for (place, relay) in relays.iter().enumerate() {
+        if relay.advertised == address || relay.bound == address {
+            return Some(place);
+        }
+        if !relay.former.is_empty() && former.is_none() && relay.former.contains(&address) {
+            former = Some(place);
+        }
+    }
+    former
 }
 
 fn bound_form(relays: &[RelayAddress], peer: SocketAddr) -> SocketAddr {
-    relays
-        .iter()
-        .find(|relay| relay.advertised == peer.ip())
+    let relay = relays.iter().find(|relay| relay.advertised == peer.ip());
+    relay
+        .or_else(|| relays.iter().find(|relay| relay.former.contains(&peer.ip())))
         .map_or(peer, |relay| SocketAddr::new(relay.bound, peer.port()))
 }
 
@@ -196,7 +247,7 @@ mod tests {
 
     /// A host at 10.0.0.5 that is 203.0.113.5 outside.
     fn host() -> (Vec<RelayAddress>, PeerPolicy) {
-        let relays = vec![RelayAddress { bound: ip("10.0.0.5"), advertised: ip("203.0.113.5") }];
+        let relays = vec![RelayAddress::new(ip("10.0.0.5"), ip("203.0.113.5"))];
         let policy = PeerPolicy {
             own: vec![ip("10.0.0.5"), ip("203.0.113.5"), ip("10.9.9.9")],
             endpoints: vec![address("0.0.0.0:3478")],
@@ -242,6 +293,42 @@ mod tests {
         assert_eq!(judge("203.0.113.5:9999"), Err(Denied));
         assert_eq!(judge("203.0.113.5:22"), Err(Denied));
         assert_eq!(judge("10.0.0.5:10000"), Err(Denied));
+    }
+
+    #[test]
+    fn h6_former_address_is_ours_as_the_present_one_is() {
+        let (before, mut policy) = host();
+        let mut now = RelayAddress::new(ip("10.0.0.5"), ip("203.0.113.6"));
+        now.follow(&before[0]);
+        let relays = vec![now];
+        policy.allow = vec![with_ports("203.0.113.5/32", 3_478, 20_000), net("203.0.113.0/24")];
+        policy.own.retain(|own| *own != ip("203.0.113.5"));
+        assert!(matches!(
+            policy.judge(&relays, address("203.0.113.5:50000")),
+            Ok(Target::Inside { relay_address: 0, port: 50_000 })
+        ));
+        let judge = |peer: &str| policy.judge_outside(&relays, address(peer));
+        assert_eq!(judge("203.0.113.5:50000"), Err(Denied));
+        assert_eq!(judge("203.0.113.5:10000"), Ok(address("10.0.0.5:10000")));
+        // Nor does an old name lead to a listener.
+        assert_eq!(judge("203.0.113.5:3478"), Err(Denied));
+        assert_eq!(policy.judge_address(&relays, ip("203.0.113.5")), Ok(()));
+    }
+
+    #[test]
+    fn former_addresses_are_bounded_and_none_is_the_present_one() {
+        let at = |last: u8| RelayAddress::new(ip("10.0.0.5"), IpAddr::from([203, 0, 113, last]));
+        let mut relay = at(1);
+        for last in [2, 3, 1, 2, 4, 5, 6] {
+            let mut next = at(last);
+            next.follow(&relay);
+            assert!(!next.former.contains(&next.advertised), "{next:?}");
+            relay = next;
+        }
+        assert_eq!(relay.former, [5, 4, 2, 1].map(|last| IpAddr::from([203, 0, 113, last])));
+        let mut elsewhere = RelayAddress::new(ip("10.0.0.6"), ip("203.0.113.9"));
+        elsewhere.follow(&relay);
+        assert!(elsewhere.former.is_empty());
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl Relaying<'_> {
         } else {
             // What an own service answers is shown as it was addressed.
             advertised(settings, peer)
-                .filter(|peer| allocation.permissions.is_live(peer.ip(), now.mono))
+                .find(|peer| allocation.permissions.is_live(peer.ip(), now.mono))
                 .ok_or(DropReason::NoPermission)?
         };
         toll.take(allocation, Direction::Down, payload.len(), Unit::Datagram)?;
@@ -236,9 +236,9 @@ impl Toll<'_> {
         unit: Unit,
     ) -> Result<(), DropReason> {
         if let Some(meter) = &mut allocation.meter {
-            let account = &allocation.owner.account;
+            let owner = &allocation.owner;
             let admitted =
-                meter.admit(direction, bytes, account, self.settings, self.buckets, self.now);
+                meter.admit(direction, bytes, owner, self.settings, self.buckets, self.now);
             if let Err(limit) = admitted {
                 self.refused_by.get_or_insert(limit);
                 return Err(DropReason::Bandwidth);
@@ -280,10 +280,17 @@ impl Indications {
     }
 }
 
-/// A bound address of ours as it is advertised, where the two differ.
-pub(crate) fn advertised(settings: &Settings, peer: SocketAddr) -> Option<SocketAddr> {
-    let relay = settings.relay.addresses.iter().find(|relay| relay.bound == peer.ip())?;
-    (relay.advertised != relay.bound).then(|| SocketAddr::new(relay.advertised, peer.port()))
+/// A bound address of ours as it is advertised, where the two differ, and as it was before.
+pub(crate) fn advertised(
+    settings: &Settings,
+    peer: SocketAddr,
+) -> impl Iterator<Item = SocketAddr> {
+    let relay = settings.relay.addresses.iter().find(|relay| relay.bound == peer.ip());
+    relay.into_iter().flat_map(move |relay| {
+        let other = (relay.advertised != relay.bound).then_some(relay.advertised);
+        let forms = other.into_iter().chain(relay.former.iter().copied());
+        forms.map(move |form| SocketAddr::new(form, peer.port()))
+    })
 }
 
 /// Zero bytes up to the next multiple of four.

@@ -104,7 +104,7 @@ impl Asked {
         });
     }
 
-    /// An error to somebody who has not authenticated: 400 bare, 401 and 438
+    /// An error to somebody who has not authenticated: 400 and 500 bare, 401 and 438
     /// with what the next try needs `[A1]`.
     pub(crate) fn challenge(
         &self,

@@ -1,10 +1,12 @@
 //! What a log, an audit or a metric wants to know, at the rate of control messages at most.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::allocation::Traffic;
 use crate::auth_failure::AuthFailure;
+use crate::found_user::Marks;
 use crate::id::{AllocationId, RealmId, TenantId};
 use crate::link::Link;
 
@@ -21,6 +23,8 @@ pub enum Report {
         realm: RealmId,
         /// The tenant of that user.
         tenant: Option<TenantId>,
+        /// What its credential store says of that user.
+        marks: Option<Arc<Marks>>,
         /// Its 5-tuple.
         link: Link,
         /// Its relayed transport addresses, as advertised.
@@ -40,6 +44,8 @@ pub enum Report {
         realm: RealmId,
         /// The tenant of that user.
         tenant: Option<TenantId>,
+        /// What its credential store says of that user.
+        marks: Option<Arc<Marks>>,
         /// Its 5-tuple.
         link: Link,
         /// The relayed transport addresses that it was given, as advertised.
@@ -106,6 +112,8 @@ pub enum EndReason {
     SocketFailed,
     /// The operator ended it.
     Killed,
+    /// Its user's credential was disabled.
+    Disabled,
     /// Its realm was taken out of the configuration.
     RealmRemoved,
     /// The server stopped.
@@ -126,6 +134,7 @@ impl EndReason {
             Self::LinkClosed => "link closed",
             Self::SocketFailed => "socket failed",
             Self::Killed => "killed",
+            Self::Disabled => "credential disabled",
             Self::RealmRemoved => "realm removed",
             Self::Stopped => "server stopped",
         }

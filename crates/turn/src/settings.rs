@@ -66,6 +66,15 @@ pub struct Limits {
     pub queue_per_connection: usize,
 }
 
+impl RelaySettings {
+    /// Remembers at each place what it has advertised before: see [`RelayAddress::follow`].
+    pub fn follow(&mut self, before: &[RelayAddress]) {
+        for (address, before) in self.addresses.iter_mut().zip(before) {
+            address.follow(before);
+        }
+    }
+}
+
 impl Settings {
     /// A realm; for an id that nobody has given, one in which nobody may do anything.
     pub fn realm(&self, id: RealmId) -> &Realm {
@@ -105,6 +114,8 @@ impl Limits {
     pub const CHALLENGES_OF_PORT: (u32, u32) = (5, 10);
     /// Failed attempts of one user from one source: 10 a minute.
     pub const FAILED_ATTEMPTS: u32 = 10;
+    /// Names that no credential store knows, of one source: 100 a minute.
+    pub const UNKNOWN_NAMES: u32 = 100;
     /// Connections that one user names from one source and that do not wait for them: 100 a minute.
     pub const WRONG_CONNECTIONS: u32 = 100;
 

@@ -478,6 +478,7 @@ impl Allocations {
             user: allocation.owner.name,
             realm: allocation.owner.account.realm,
             tenant: allocation.owner.account.tenant,
+            marks: allocation.owner.marks,
             link: allocation.link,
             relayed: allocation.relayed,
             reason,

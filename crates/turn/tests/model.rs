@@ -18,12 +18,13 @@ use turn_codec::attribute::{
 };
 use turn_codec::{AddressFamily, ChannelNumber, Method};
 use turn_engine::{
-    AddressRange, Now, PeerRule, PerUser, Realm, RealmId, RelayAddress, RelayProtocol, Tenant,
-    TenantId, TenantLimits, Transport,
+    AddressRange, FoundUser, Now, PeerRule, PerUser, Realm, RealmId, RelayAddress, RelayProtocol,
+    Tenant, TenantId, TenantLimits, Transport, UserLimits,
 };
 use turn_testkit::{
     Account, AllocateKind, Answer, Ask, Client, DENIED_PEER, Data, Delivery, Draft, Emitted, Event,
-    Framing, Operation, PeerPick, RELAY4, RELAY6, Reference, START, World, operations, secs,
+    Framing, Operation, PeerPick, RELAY4, RELAY6, Reference, START, StoreMode, World, operations,
+    secs,
 };
 
 const PER_USER: u32 = 3;
@@ -34,6 +35,11 @@ const PER_REALM: u32 = 1;
 const TENANT: TenantId = TenantId(0);
 const PER_TENANT: u32 = 3;
 const PER_TENANTS_USER: u32 = 2;
+/// Only the credential store knows this one, who may have one allocation.
+const STORED: &str = "sam";
+const PER_STORED_USER: u32 = 1;
+/// And this one nobody knows.
+const NOBODY: &str = "nobody";
 const PERMISSIONS: usize = 4;
 const CHANNELS: usize = 3;
 const FIRST_PORT: u16 = 50_000;
@@ -78,7 +84,7 @@ fn random_runs_come_across_every_outcome() {
     let mut runner = TestRunner::deterministic();
     let mut seen = BTreeSet::new();
     let mut across = 0;
-    for _ in 0..400 {
+    for _ in 0..1_000 {
         let strategy = (shape(), operations(200));
         let (shape, operations) = strategy.new_tree(&mut runner).expect("a run").current();
         let mut run = Run::new(shape);
@@ -87,10 +93,10 @@ fn random_runs_come_across_every_outcome() {
         seen.extend(run.seen);
     }
     let codes = [
-        ("Allocate", &[200, 401, 437, 440, 486, 508][..]),
-        ("Refresh", &[200, 401, 437, 443]),
-        ("CreatePermission", &[200, 401, 403, 437, 443, 508]),
-        ("ChannelBind", &[200, 400, 401, 403, 437, 443, 508]),
+        ("Allocate", &[200, 401, 437, 440, 486, 500, 508][..]),
+        ("Refresh", &[200, 401, 437, 443, 500]),
+        ("CreatePermission", &[200, 401, 403, 437, 443, 500, 508]),
+        ("ChannelBind", &[200, 400, 401, 403, 437, 443, 500, 508]),
     ];
     let codes = codes
         .into_iter()
@@ -112,6 +118,7 @@ struct Run {
     clients: Vec<Client>,
     accounts: Vec<Account>,
     is_draining: bool,
+    store: StoreMode,
     tokens: Vec<[u8; 8]>,
     /// What each client asked last, when, and which code it got.
     last: Vec<Option<(Request, Now, u16)>>,
@@ -134,7 +141,7 @@ impl Run {
             (IpAddr::V4(_), true) => IpAddr::from([203, 0, 113, 7]),
             (bound, _) => bound,
         };
-        let relay = |bound| RelayAddress { bound, advertised: advertised(bound) };
+        let relay = |bound| RelayAddress::new(bound, advertised(bound));
         let world = World::new()
             .shards(shape.shards)
             .ports(FIRST_PORT..=FIRST_PORT + shape.ports - 1)
@@ -145,6 +152,10 @@ impl Run {
                 let other = setup.add_realm("b.example");
                 assert_eq!(other, OTHER_REALM);
                 setup.add_user_in(other, "ann", "secret", None);
+                setup.ask_stores(RealmId(0), false);
+                let limits = UserLimits { allocations: Some(1), ..UserLimits::default() };
+                let terms = FoundUser { limits, ..FoundUser::default() };
+                setup.add_stored(RealmId(0), STORED, "of the store", terms);
                 setup.realm_of(other).limits.allocations = Some(PER_REALM);
                 setup.realm_of(other).relay_addresses = vec![0];
                 let allowed = AddressRange::new(DENIED_PEER.ip(), DENIED_PEER.ip());
@@ -189,6 +200,9 @@ impl Run {
             (there, Transport::Udp),
             ((&*dan, RealmId(0), Some(TENANT), "limited dan"), Transport::Udp),
             ((&*eve, RealmId(0), Some(TENANT), "limited eve"), Transport::Udp),
+            (here(STORED, STORED), Transport::Udp),
+            (here(STORED, STORED), Transport::Tcp),
+            (here("nobody", NOBODY), Transport::Udp),
         ];
         let mut clients = Vec::new();
         let mut accounts = Vec::new();
@@ -207,6 +221,7 @@ impl Run {
             accounts,
             tokens: vec![[0; 8]],
             is_draining: false,
+            store: StoreMode::Answers,
             seen: BTreeSet::new(),
             world,
             shape,
@@ -278,6 +293,10 @@ impl Run {
                 self.is_draining = is_on;
                 self.world.drain(is_on);
             }
+            Operation::Store { mode } => {
+                self.store = mode;
+                self.world.store(mode);
+            }
             Operation::Jump { seconds } => self.world.jump_wall_clock(seconds.into()),
         }
     }
@@ -306,7 +325,7 @@ impl Run {
         self.last[at] = Some((request, self.world.now(), expected));
     }
 
-    fn retransmit(&self, client: u8) {
+    fn retransmit(&mut self, client: u8) {
         let at = self.index(client);
         let Some((request, asked_at, code)) = self.last[at].clone() else { return };
         // Later its nonce may have aged, which is another story.
@@ -321,8 +340,15 @@ impl Run {
             | Request::Permit { .. }
             | Request::Bind { .. } => self.expected(at, &request),
         };
-        let answer = self.clients[at].retransmit().answer();
+        let answer = self.clients[at].retransmit_and_wait();
+        // Its nonce may have aged while it waited for the store.
+        let has_waited = asked_at != self.world.now();
+        if has_waited && answer.code() == 438 {
+            return;
+        }
         assert_eq!(answer.code(), expected, "{request:?} of client {at} once more");
+        // What was refused before may have been granted now.
+        self.last[at] = Some((request, asked_at, expected));
     }
 
     fn tamper(&self, client: u8, bit: u16) {
@@ -332,6 +358,12 @@ impl Run {
         let at = usize::from(bit) / 8 % bytes.len();
         bytes[at] ^= 1 << (bit % 8);
         expect_no_success(&client.sends(&bytes));
+        // The change may be one of the name, which the store is asked for.
+        expect_no_success(&self.world.answer_keys());
+        if self.world.waiting_for_keys() > 0 {
+            expect_no_success(&self.world.advance(secs(5)));
+            return;
+        }
         assert_eq!(self.world.quota_units(), before);
     }
 
@@ -342,6 +374,16 @@ impl Run {
         let is_over = self.world.now().unix.0 > START.0 + CREDENTIAL + GRACE;
         if self.accounts[at].user == "limited cid" && is_over && !is_live {
             return 401;
+        }
+        let user = &*self.accounts[at].user;
+        if [STORED, NOBODY].contains(&user) && !is_live {
+            let has_answer = matches!(self.store, StoreMode::Answers | StoreMode::IsLate);
+            if !has_answer {
+                return 500;
+            }
+            if user == NOBODY {
+                return 401;
+            }
         }
         match request {
             Request::Allocate { .. } if is_live => 437,
@@ -386,7 +428,11 @@ impl Run {
         let units = |is_meant: &dyn Fn(&Account) -> bool| {
             self.reference(|book, now| book.units_of(is_meant, now)) + needed
         };
-        let per_user = if account.tenant.is_some() { PER_TENANTS_USER } else { PER_USER };
+        let per_user = match (account.tenant, &*account.user) {
+            (Some(_), _) => PER_TENANTS_USER,
+            (None, STORED) => PER_STORED_USER,
+            (None, _) => PER_USER,
+        };
         let in_realm = account.realm == OTHER_REALM;
         units(&|it| it == account) > per_user as usize
             || account.tenant.is_some()

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::nss;
 use super::process::Running;
 
-/// What keeps it quiet, on its own, and with a camera and a microphone that are not there.
+/// What keeps it quiet and on its own.
 const FLAGS: &[&str] = &[
     "--headless",
     "--no-sandbox",
@@ -22,9 +22,14 @@ const FLAGS: &[&str] = &[
     "--disable-renderer-backgrounding",
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
 ];
+
+/// A camera and a microphone that are not there, and nobody who must allow them.
+const FAKE_MEDIA: &[&str] =
+    &["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
+
+/// What goes on past the warning about a certificate that nobody knows, as a person does by a click.
+const PAST_WARNINGS: &str = "--ignore-certificate-errors";
 
 /// A running browser; dropped, it is gone with all its processes.
 #[derive(Debug)]
@@ -49,6 +54,27 @@ impl Browser {
         if !authorities.is_empty() {
             nss::trust(home.path(), authorities);
         }
+        let secure = format!("--unsafely-treat-insecure-origin-as-secure={origin}");
+        Self::start(home, url, launcher, FAKE_MEDIA.iter().copied().chain([secure.as_str()]))
+    }
+
+    /// Opens a page as a person does who goes on past the warning about its certificate; with a
+    /// camera, or without one.
+    ///
+    /// # Panics
+    /// When there is no Chromium.
+    pub(super) fn visit(url: &str, has_camera: bool) -> Self {
+        let home = TempDir::new().expect("a temporary directory can be made");
+        let media = if has_camera { FAKE_MEDIA } else { &[] };
+        Self::start(home, url, &[], media.iter().copied().chain([PAST_WARNINGS]))
+    }
+
+    fn start<'f>(
+        home: TempDir,
+        url: &str,
+        launcher: &[String],
+        flags: impl Iterator<Item = &'f str>,
+    ) -> Self {
         let profile = home.path().join("profile");
         fs::create_dir(&profile).expect("the profile's directory can be made");
         // The browser must not outlive a test that was killed itself. This holds for the thread
@@ -63,8 +89,8 @@ impl Browser {
         command
             .args(words)
             .args(FLAGS)
+            .args(flags)
             .arg(format!("--user-data-dir={}", profile.display()))
-            .arg(format!("--unsafely-treat-insecure-origin-as-secure={origin}"))
             .arg(url)
             .env("HOME", home.path())
             .env_remove("DISPLAY")

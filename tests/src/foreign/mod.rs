@@ -19,6 +19,7 @@ mod signalling;
 mod snoop;
 mod stunclient;
 mod uclient;
+mod visitor;
 
 pub use call::{Call, CallReport, Candidate, CandidateError, Scenario, Selected, SideReport};
 pub use echo_peer::EchoPeer;
@@ -31,3 +32,4 @@ pub use process::{Finished, Running, built_binary};
 pub use snoop::{Attempt, snoop};
 pub use stunclient::reflexive_addresses;
 pub use uclient::{Uclient, UclientReport};
+pub use visitor::Visitor;

@@ -72,7 +72,7 @@ fn exchange(
     parse(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, answer.into_owned()))
 }
 
-fn parse(answer: &str) -> Option<HttpResponse> {
+pub(super) fn parse(answer: &str) -> Option<HttpResponse> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let status = head.split_whitespace().nth(1)?.parse().ok()?;
     let is_chunked = head.to_ascii_lowercase().contains("\r\ntransfer-encoding: chunked");

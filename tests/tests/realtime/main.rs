@@ -6,3 +6,4 @@ mod certificates;
 mod client;
 mod drain;
 mod h15_floods;
+mod stores;

@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use turn_admin::{
-    AllocationRow, BoxFuture, Control, DrainState, DrainStatus, Ended, Figures, ReloadReport,
-    Status, TenantFigures, TrafficFigures, TransportFigures, Version,
+    Accounts, AllocationRow, BoxFuture, Control, DrainState, DrainStatus, Ended, Figures, Issuer,
+    ReloadReport, Status, TenantFigures, TrafficFigures, TransportFigures, UsageBook, Version,
 };
+
+use crate::fake_issuer::FakeIssuer;
+use crate::keeper::Keeper;
 
 /// The fake.
 #[derive(Debug)]
@@ -22,10 +25,18 @@ pub(crate) struct Fake {
     pub(crate) packets: AtomicU64,
     /// How long a reload takes, in milliseconds.
     pub(crate) reload_takes: AtomicU64,
+    /// Who keeps credentials and usage, if anybody does.
+    pub(crate) keeper: Option<Arc<Keeper>>,
+    /// Who makes credentials, if anybody does.
+    pub(crate) issuer: Option<Arc<FakeIssuer>>,
 }
 
 impl Fake {
     pub(crate) fn new() -> Arc<Self> {
+        Self::with(None, None)
+    }
+
+    pub(crate) fn with(keeper: Option<Arc<Keeper>>, issuer: Option<Arc<FakeIssuer>>) -> Arc<Self> {
         Arc::new(Self {
             is_draining: AtomicBool::default(),
             is_hanging: AtomicBool::default(),
@@ -36,6 +47,8 @@ impl Fake {
             ended: AtomicU64::default(),
             packets: AtomicU64::new(7),
             reload_takes: AtomicU64::default(),
+            keeper,
+            issuer,
         })
     }
 
@@ -131,6 +144,18 @@ impl Control for Fake {
 
     fn version(&self) -> Version {
         Version { name: "turnserver".to_owned(), version: "1.2.3".to_owned() }
+    }
+
+    fn accounts(&self) -> Option<Arc<dyn Accounts>> {
+        self.keeper.clone().map(|keeper| keeper as Arc<dyn Accounts>)
+    }
+
+    fn usage(&self) -> Option<Arc<dyn UsageBook>> {
+        self.keeper.clone().map(|keeper| keeper as Arc<dyn UsageBook>)
+    }
+
+    fn issuer(&self) -> Option<Arc<dyn Issuer>> {
+        self.issuer.clone().map(|issuer| issuer as Arc<dyn Issuer>)
     }
 }
 

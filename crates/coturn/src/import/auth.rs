@@ -24,7 +24,12 @@ pub(super) fn import(draft: &mut Draft<'_>) {
         users(draft);
     }
     realm(draft);
-    let nobody = draft.config.auth.users.is_empty() && draft.config.auth.secrets.is_empty();
+    if stun_only || anonymous {
+        // Nobody is asked for a name that a store could know.
+        draft.config.auth.stores.clear();
+    }
+    let auth = &draft.config.auth;
+    let nobody = auth.users.is_empty() && auth.secrets.is_empty() && auth.stores.is_empty();
     if nobody && !stun_only && !anonymous {
         let (option, message) = if by_secret {
             ("static-auth-secret", "there is no shared secret, so nobody can relay; write one")
@@ -143,7 +148,8 @@ fn realm(draft: &mut Draft<'_>) {
         domain.clone_into(&mut draft.config.realm);
         return;
     }
-    if !draft.config.auth.users.is_empty() || !draft.config.auth.secrets.is_empty() {
+    let auth = &draft.config.auth;
+    if !auth.users.is_empty() || !auth.secrets.is_empty() || !auth.stores.is_empty() {
         let message = "the host has no domain name, so coturn's realm is empty; it is `localhost` \
                        here, and keys (`0x...`) have to be made for it";
         draft.note_absent("realm", message);

@@ -20,7 +20,13 @@ impl Host for Bench {
                 Ok(b"PEM".to_vec())
             }
             Some("/etc/secret.pem" | "/dev/log") => Err(io::ErrorKind::PermissionDenied.into()),
-            Some("/etc/empty.db" | "/dev/null") => Ok(Vec::new()),
+            Some("/dev/null") => Ok(Vec::new()),
+            Some("/etc/empty.db") => {
+                Ok(include_bytes!("../../tests/fixtures/empty.turndb").to_vec())
+            }
+            Some("/etc/my users.db") => {
+                Ok(include_bytes!("../../tests/fixtures/user.turndb").to_vec())
+            }
             Some("/etc/full.db") => Ok(b"users".to_vec()),
             _ => Err(io::ErrorKind::NotFound.into()),
         }

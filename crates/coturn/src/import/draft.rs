@@ -33,6 +33,15 @@ impl<'a> Draft<'a> {
         self.parsed.settings.iter().filter(move |it| it.option.name == name && !says_nothing(it))
     }
 
+    /// Every line of these options that says something, in the order of the lines.
+    pub(super) fn all_of(
+        &self,
+        names: &'static [&str],
+    ) -> impl Iterator<Item = &'a Setting> + use<'a> {
+        let settings = self.parsed.settings.iter();
+        settings.filter(|it| names.contains(&it.option.name) && !says_nothing(it))
+    }
+
     /// The line of an option that counts: the last.
     pub(super) fn last(&self, name: &str) -> Option<&'a Setting> {
         self.all(name).last()
@@ -188,8 +197,6 @@ impl<'a> Draft<'a> {
                 Verdict::Ignored => {
                     self.note(setting, NoteKind::Ignored, fragment(option.what));
                 }
-                // Whether the store holds anything is asked elsewhere.
-                Verdict::Refused if ["userdb", "db"].contains(&option.name) => {}
                 Verdict::Refused if is_off => self.note_applied(setting, "always so"),
                 Verdict::Refused => {
                     let message = format!("{}; remove the option", fragment(option.what));

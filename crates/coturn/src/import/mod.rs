@@ -7,6 +7,7 @@
 mod auth;
 #[cfg(test)]
 mod bench;
+mod connection;
 mod draft;
 mod limits;
 mod listeners;
@@ -14,7 +15,6 @@ mod log;
 mod metrics;
 mod peers;
 mod process;
-mod ranges;
 mod relay;
 mod stores;
 mod tls;
@@ -27,6 +27,7 @@ use crate::note::{Note, Place};
 use crate::parsed::Parsed;
 use crate::surroundings::Surroundings;
 
+pub use connection::store_url;
 use draft::Draft;
 
 /// How to import.
@@ -105,6 +106,7 @@ pub fn import(
     relay::import(&mut draft);
     limits::import(&mut draft);
     metrics::import(&mut draft);
+    stores::import_statsdb(&mut draft);
     log::import(&mut draft);
     process::import(&mut draft);
     // Last, because the ports of all listeners stay closed to peers.

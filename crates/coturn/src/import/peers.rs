@@ -11,10 +11,10 @@ use turn_config::{AddressRange, PeerRule};
 
 use super::ImportOptions;
 use super::draft::Draft;
-use super::ranges::{lies_in, mapped, one, parse, without};
 use super::relay::{private_halves, public_halves};
 use crate::note::NoteKind;
 use crate::parsed::Setting;
+use crate::ranges::{lies_in, mapped, one, parse, without};
 
 pub(super) fn import(draft: &mut Draft<'_>, options: ImportOptions) -> Vec<PeerRule> {
     let own = own_addresses(draft);

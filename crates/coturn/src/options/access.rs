@@ -21,33 +21,35 @@ pub(super) const CREDENTIALS: &[O] = &[
     O::refused("oauth", Flag, "OAuth (RFC 7635) is not available, so its clients could not get in."),
 ];
 
-const NO_STORE: &str = "Stores are not available yet, and whoever is in it could not get in; move the users and secrets to `user` and `static-auth-secret`.";
-const NO_FILE: &str = "Refused where the file holds users, secrets or rules, because stores are not available yet; ignored where there is no such file or it holds none.";
+const STORE: &str = "auth.stores";
+const SQLITE: &str = "An SQLite database with coturn's tables; a file that is absent or has no tables is no store, with a warning.";
+const CONNECTION: &str = "The connection string becomes a URL; tables and keys are coturn's, realms, origins and peer rules included; of several stores the last counts.";
 
 pub(super) const STORES: &[O] = &[
-    O::refused("userdb", Required, NO_FILE).short('b'),
-    O::refused("db", Required, NO_FILE),
-    O::refused("psql-userdb", Required, NO_STORE).short('e'),
-    O::refused("sql-userdb", Required, NO_STORE),
-    O::refused("mysql-userdb", Required, NO_STORE).short('M'),
-    O::refused("redis-userdb", Required, NO_STORE).short('N'),
-    O::refused("mongo-userdb", Required, NO_STORE).short('J'),
+    O::applied("userdb", Required, "/var/lib/turn/turndb, where somebody is in it", STORE, SQLITE).short('b'),
+    O::applied("db", Required, "as `userdb`", STORE, SQLITE),
+    O::applied("psql-userdb", Required, "none", STORE, CONNECTION).short('e'),
+    O::applied("sql-userdb", Required, "none", STORE, CONNECTION),
+    O::applied("mysql-userdb", Required, "none", STORE, CONNECTION).short('M'),
+    O::applied("redis-userdb", Required, "none", STORE, CONNECTION).short('N'),
+    O::refused("mongo-userdb", Required, "MongoDB is none of the stores, and whoever is in it could not get in; let an application of yours answer for it, as an https store of `auth.stores`.").short('J'),
     O::ignored(
         "secret-key-file",
         Required,
         "none",
-        "It decrypts the password of a MySQL store, and stores are not available yet.",
+        "It decrypts the password of `mysql-userdb`, beside which it is refused: the password is written as it is.",
     ),
-    O::ignored(
+    O::applied(
         "redis-statsdb",
         Required,
         "none",
-        "Allocations are told by the log, the metrics and `turnserver allocations`.",
+        "metrics.redis_statsdb",
+        "Allocations and their traffic are published under coturn's keys and channels.",
     )
     .short('O'),
-    O::always("no-auth-pings", "There is no store to be asked."),
-    O::always("no-dynamic-ip-list", "There is no store to be asked."),
-    O::always("no-dynamic-realms", "There is no store to be asked."),
+    O::always("no-auth-pings", "A store that does not answer is noticed by its look-ups."),
+    O::ignored("no-dynamic-ip-list", Flag, "off", "Peer rules of a store are read with all else that is in it."),
+    O::ignored("no-dynamic-realms", Flag, "off", "Realms of a store are read with all else that is in it."),
 ];
 
 pub(super) const QUOTAS: &[O] = &[

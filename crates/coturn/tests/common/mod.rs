@@ -15,6 +15,9 @@ impl Host for FixtureHost {
         if files.map(Path::new).contains(&path) {
             return Ok(b"-----BEGIN".to_vec());
         }
+        if path == Path::new("/etc/turnserver/users.db") {
+            return Ok(include_bytes!("../fixtures/user.turndb").to_vec());
+        }
         // A socket cannot be opened as a file.
         let is_syslog = path == Path::new("/dev/log");
         Err(if is_syslog { io::ErrorKind::Other } else { io::ErrorKind::NotFound }.into())

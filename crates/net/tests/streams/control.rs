@@ -162,6 +162,7 @@ fn what_is_asked_is_send() {
         is_send(&fleet.apply(turn_engine::Settings::default()));
         is_send(&fleet.inspect(|engine| engine.allocations()));
         is_send(&fleet.end_allocation(AllocationId { shard: ShardId(0), serial: 0 }));
+        is_send(&fleet.end_allocations_of(turn_engine::RealmId(0), "ann"));
         is_send(&fleet.beat());
         is_send(&fleet.ended());
     }

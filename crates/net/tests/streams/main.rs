@@ -17,6 +17,7 @@ mod control;
 mod dtls;
 mod framing;
 mod hand_over;
+mod keys;
 mod peer_connections;
 mod proxy;
 mod realms;

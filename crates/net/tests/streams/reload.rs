@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use turn_codec::Method;
-use turn_codec::attribute::{RequestedTransport, XorPeerAddress};
+use turn_codec::attribute::{Data, RequestedTransport, XorPeerAddress};
+use turn_codec::{Message, Method};
 use turn_engine::{
     Bandwidth, Limits, PeerPolicy, PeerRule, Rate, Realm, RealmLimits, Settings, Transport,
 };
@@ -29,6 +29,32 @@ const APPLIES: usize = 1_000;
 
 /// Clients under load, of three transports.
 const PLAYERS: u64 = 12;
+
+#[test]
+fn advertised_address_that_was_replaced_twice_still_leads_to_the_relay_that_was_told_it() {
+    let server = Setup::default().start();
+    let advertise = |last| {
+        let mut settings = server.settings.clone();
+        settings.relay.addresses[0].advertised = Ipv4Addr::new(127, 0, 0, last).into();
+        server.apply(settings);
+    };
+    let (mut first, mut second) = (server.udp(), server.udp());
+    let of_first = first.allocate();
+    advertise(9);
+    let of_second = second.allocate();
+    assert_eq!(of_second.ip(), IpAddr::from([127, 0, 0, 9]));
+    // What is applied knows only the latest address: the fleet remembers.
+    advertise(10);
+    assert_eq!(server.udp().allocate().ip(), IpAddr::from([127, 0, 0, 10]));
+    first.bind_channel(of_second);
+    second.permit(of_first);
+    first.send(&channel_data(b"inside"));
+    let indication = second.receive().unwrap();
+    let indication = Message::parse(&indication).unwrap();
+    assert_eq!(indication.get::<XorPeerAddress>().unwrap().unwrap().0, of_first);
+    assert_eq!(indication.get::<Data<'_>>().unwrap().unwrap().0, b"inside");
+    assert_eq!(server.count("relayed_inside"), 1);
+}
 
 #[test]
 fn p7_datagrams_of_a_denied_range_end_with_its_permissions_and_channels() {

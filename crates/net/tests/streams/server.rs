@@ -12,7 +12,7 @@ use turn_engine::{
     AddressRange, Limits, PeerPolicy, Realm, RealmId, RelayAddress, RelaySettings, Report,
     Settings, ShardId, Transport,
 };
-use turn_net::{Fleet, ListenPlan, Observer, Patience, Plan, RelayPlan};
+use turn_net::{Fleet, KeyFinder, ListenPlan, Observer, Patience, Plan, RelayPlan};
 
 use crate::client::{Client, Datagrams, dial};
 
@@ -36,6 +36,7 @@ pub(crate) struct Setup {
     pub(crate) patience: Patience,
     pub(crate) proxy_upstreams: Vec<AddressRange>,
     pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) keys: Option<Arc<dyn KeyFinder>>,
 }
 
 /// A client's TLS over TCP.
@@ -65,6 +66,7 @@ impl Default for Setup {
             patience: Patience::default(),
             proxy_upstreams: Vec::new(),
             observer: Arc::new(Silent),
+            keys: None,
         }
     }
 }
@@ -76,7 +78,7 @@ impl Setup {
         let settings = Settings {
             realms: self.realms,
             relay: RelaySettings {
-                addresses: vec![RelayAddress { bound: localhost, advertised: localhost }],
+                addresses: vec![RelayAddress::new(localhost, localhost)],
                 tcp: true,
                 ..RelaySettings::default()
             },
@@ -99,6 +101,7 @@ impl Setup {
             latency_budget: Some(Duration::from_micros(200)),
             settings: settings.clone(),
             observer: self.observer,
+            keys: self.keys,
             tls: Some(tls),
             dtls: Some(dtls),
             patience: self.patience,

@@ -247,7 +247,7 @@ fn now() -> i64 {
     i64::try_from(crate::clock::unix_seconds(std::time::SystemTime::now())).unwrap_or(i64::MAX)
 }
 
-fn json(value: &impl Serialize) -> Result<String, String> {
+pub(super) fn json(value: &impl Serialize) -> Result<String, String> {
     serde_json::to_string_pretty(value)
         .map(|text| text + "\n")
         .map_err(|error| format!("error: {error}"))

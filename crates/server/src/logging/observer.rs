@@ -163,7 +163,9 @@ impl Observer for LogObserver {
         let whose = |realm, tenant| Whose { names: self.names(), realm, tenant };
         let redaction = &self.redaction;
         match report {
-            Report::Created { id, user, realm, tenant, link, relayed, lifetime, asked_at } => {
+            Report::Created {
+                id, user, realm, tenant, link, relayed, lifetime, asked_at, ..
+            } => {
                 self.allocates.add(asked_at.elapsed());
                 self.lock_tally().created(Account::new(realm, tenant));
                 let whose = whose(realm, tenant);
@@ -185,6 +187,7 @@ impl Observer for LogObserver {
                 reason,
                 traffic,
                 age,
+                ..
             } => {
                 self.lock_tally().ended(Account::new(realm, tenant), reason, &traffic);
                 let (user, link, peers) = (&*user, &link, &*peers);

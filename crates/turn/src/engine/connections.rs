@@ -22,6 +22,7 @@ impl Engine {
         let (openings, mut bench) = self.workbench();
         openings.abandon(&mut bench, now, link);
         bench.table.end_link(link, now.mono, bench.outbox);
+        self.waiting.abandon(link);
     }
 
     /// Whether a 5-tuple has a live allocation, or is a client data connection's:

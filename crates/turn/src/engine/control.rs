@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::allocation::{Allocation, RelayProtocol, Traffic};
 use crate::engine::Engine;
-use crate::id::{AllocationId, RealmId, TenantId};
+use crate::found_user::{KeyAnswer, Marks};
+use crate::id::{AllocationId, AllocationKey, RealmId, TenantId};
 use crate::link::Link;
 use crate::meter::Meter;
 use crate::methods::connect;
@@ -27,6 +28,8 @@ pub struct AllocationView<'a> {
     pub tenant: Option<TenantId>,
     /// The user name it was made with.
     pub user: &'a str,
+    /// What its credential store says of that user.
+    pub marks: Option<&'a Arc<Marks>>,
     /// Its 5-tuple.
     pub link: &'a Link,
     /// The relayed transport addresses that it was given, as advertised.
@@ -50,8 +53,10 @@ pub struct AllocationView<'a> {
 
 impl Engine {
     /// Takes over new settings: what they deny ends at once `[P7]`, allocations of a removed realm
-    /// end, and their limits bind what lives. Drain [`poll_action`](Engine::poll_action). Relay
-    /// addresses must be the same: they need a restart.
+    /// end, and their limits bind what lives. Drain [`poll_action`](Engine::poll_action). Where relay
+    /// sockets are bound must be the same, which needs a restart; what they are advertised as may
+    /// be another: what lives keeps what it was told, and a peer may go on to name it where
+    /// [`RelaySettings::follow`](crate::RelaySettings::follow) has remembered it.
     pub fn apply(&mut self, now: Now, settings: Arc<Settings>) {
         self.settings = settings;
         let Self { settings, shared, table, outbox, .. } = self;
@@ -68,11 +73,11 @@ impl Engine {
         // [P7]
         table.revoke(
             is_permitted,
-            |realm, peer| settings.realm(realm).peers.judge(relays, peer).is_ok(),
+            |realm, peer| settings.realm(realm).peers.judge(relays, peer).ok(),
             is_connected,
             outbox,
         );
-        table.meter(|account| Meter::is_needed(settings, account));
+        table.meter(|owner| Meter::is_needed(settings, owner));
     }
 
     /// Ends an allocation because an operator wants it; whether it was there. Drain
@@ -83,10 +88,49 @@ impl Engine {
         true
     }
 
+    /// Ends the allocations of a user because its credential was disabled, those included that are
+    /// being made; how many there were. Drain [`poll_action`](Engine::poll_action).
+    pub fn end_allocations_of(&mut self, now: Now, realm: RealmId, user: &str) -> usize {
+        self.end_allocations_within(now, realm, user, (0, usize::MAX)).0
+    }
+
+    /// As [`end_allocations_of`](Self::end_allocations_of), for the allocations in `most` places
+    /// from `cursor` on: how many there were, and where to go on, as in
+    /// [`survey`](Self::survey).
+    pub fn end_allocations_within(
+        &mut self,
+        now: Now,
+        realm: RealmId,
+        user: &str,
+        (cursor, most): (usize, usize),
+    ) -> (usize, Option<usize>) {
+        // Names are kept as they were given, and belong together as they are prepared.
+        let prepared = turn_credentials::prepare(user);
+        let user = prepared.as_deref().unwrap_or(user);
+        let mut ended = 0;
+        if cursor == 0 {
+            for ticket in self.waiting.of_user(realm, user) {
+                self.key_found(now, ticket, KeyAnswer::Unknown);
+            }
+            ended += self.refuse_openings_of(now, realm, user);
+        }
+        let account = self.gate.account_of(realm, user);
+        let Self { table, outbox, .. } = self;
+        let (allocations, next) = table.slots(cursor, most);
+        let over = allocations.filter(|(_, it)| it.owner.is_user(&account, user));
+        let over: Vec<AllocationKey> = over.map(|(key, _)| key).collect();
+        for key in over {
+            table.end(key, now.mono, EndReason::Disabled, outbox);
+            ended += 1;
+        }
+        (ended, next)
+    }
+
     /// Ends all allocations because the server stops, so that each has its report, and lets no new
     /// one begin. Drain [`poll_action`](Engine::poll_action).
     pub fn stop(&mut self, now: Now) {
         self.shared.set_draining(true);
+        self.waiting.clear();
         self.table.end_where(|_| true, now.mono, EndReason::Stopped, &mut self.outbox);
     }
 
@@ -113,6 +157,7 @@ impl Engine {
                 realm: account.realm,
                 tenant: account.tenant,
                 user: &allocation.owner.name,
+                marks: allocation.owner.marks.as_ref(),
                 link: &allocation.link,
                 relayed: allocation.relayed,
                 protocol: allocation.protocol,
@@ -125,6 +170,16 @@ impl Engine {
             });
         }
         next
+    }
+
+    /// Live allocations of this shard.
+    pub fn allocations(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Relayed transport addresses of this shard, reserved ones included.
+    pub fn relays(&self) -> usize {
+        self.table.relays_len()
     }
 
     fn expires_in(&self, now: Now, allocation: &Allocation) -> Duration {

@@ -39,7 +39,7 @@ pub(crate) fn accept(
             && realm.peers.judge_address(&settings.relay.addresses, peer.ip()).is_ok()
     };
     // [X6] Another allocation, or an own service, is shown as it is addressed.
-    let peer = advertised(settings, peer).into_iter().chain([peer]).find(is_permitted)?;
+    let peer = advertised(settings, peer).chain([peer]).find(is_permitted)?;
     let (link, relays) = (allocation.link, allocation.relays);
     let connections = table.peer_connections_mut();
     let open: usize = relays.iter().map(|relay| connections.count(relay)).sum();

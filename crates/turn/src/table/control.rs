@@ -4,10 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use crate::action::Outbox;
-use crate::allocation::{Account, Allocation, Holder};
+use crate::allocation::{Allocation, Holder, Owner};
 use crate::id::{AllocationId, AllocationKey, RealmId};
 use crate::meter::Meter;
 use crate::peer_connections::PeerConnection;
+use crate::peer_policy::Target;
 use crate::reject::Reject;
 use crate::report::EndReason;
 use crate::table::Allocations;
@@ -32,14 +33,14 @@ impl Allocations {
     pub(crate) fn revoke(
         &mut self,
         is_permitted: impl Fn(RealmId, IpAddr) -> bool,
-        is_peer: impl Fn(RealmId, SocketAddr) -> bool,
+        target: impl Fn(RealmId, SocketAddr) -> Option<Target>,
         is_connected: impl Fn(RealmId, &PeerConnection) -> bool,
         outbox: &mut Outbox,
     ) {
         for allocation in self.allocations.iter_mut() {
             let realm = allocation.link.realm;
             allocation.permissions.retain(|peer| is_permitted(realm, peer));
-            allocation.channels.retain(|peer| is_peer(realm, peer));
+            allocation.channels.judge(|peer| target(realm, peer));
         }
         let Self { allocations, relays, peer_connections, .. } = self;
         let realm_of = |connection: &PeerConnection| match relays.get(connection.relay)?.holder {
@@ -58,9 +59,9 @@ impl Allocations {
 
     /// Gives each allocation a meter, or takes it away: a limit that is switched on binds what
     /// lives, and one that is switched off frees it.
-    pub(crate) fn meter(&mut self, is_needed: impl Fn(&Account) -> bool) {
+    pub(crate) fn meter(&mut self, is_needed: impl Fn(&Owner) -> bool) {
         for allocation in self.allocations.iter_mut() {
-            if is_needed(&allocation.owner.account) {
+            if is_needed(&allocation.owner) {
                 allocation.meter.get_or_insert_with(Box::<Meter>::default);
             } else {
                 allocation.meter = None;

@@ -4,12 +4,13 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::HOST;
+use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -17,6 +18,8 @@ use tokio::time::timeout;
 use crate::answer::ErrorBody;
 use crate::control::Ended;
 use crate::status::{AllocationRow, DrainStatus, ReloadReport, Status, Version};
+
+mod managed;
 
 /// A little longer than the server gives itself.
 const WITHIN: Duration = Duration::from_secs(130);
@@ -67,12 +70,14 @@ pub enum ClientError {
         reason: String,
     },
     /// The server says no.
-    #[error("the server refuses: {message}")]
+    #[error("the server refuses: {message}{}", shown(help.as_deref()))]
     Refused {
         /// The HTTP status.
         status: u16,
         /// Its reason.
         message: String,
+        /// What to do about it, where the server says so.
+        help: Option<String>,
     },
 }
 
@@ -183,8 +188,35 @@ impl Client {
     }
 
     async fn ask(&self, method: Method, route: &str) -> Result<Answer, ClientError> {
+        self.say(method, route, Bytes::new()).await
+    }
+
+    async fn tell(&self, route: &str, body: &impl Serialize) -> Result<Bytes, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| self.garbled(&error))?;
+        self.say(Method::POST, route, body.into()).await.and_then(|answer| self.accepted(answer))
+    }
+
+    async fn say(&self, method: Method, route: &str, body: Bytes) -> Result<Answer, ClientError> {
+        let mut whole = Vec::new();
+        let collect = |_, piece: &[u8]| {
+            whole.extend_from_slice(piece);
+            Ok(())
+        };
+        let status = self.hear(method, route, body, collect).await?;
+        Ok(Answer { status, body: whole.into() })
+    }
+
+    /// Sends one request and gives each piece of its answer's body to `each`, with
+    /// the status of the answer.
+    async fn hear(
+        &self,
+        method: Method,
+        route: &str,
+        body: Bytes,
+        each: impl FnMut(StatusCode, &[u8]) -> io::Result<()>,
+    ) -> Result<StatusCode, ClientError> {
         let stream = self.stream().await?;
-        let exchange = timeout(WITHIN, exchange(stream, method, route));
+        let exchange = timeout(WITHIN, exchange(stream, method, route, body, each));
         let late = |_| self.unreachable(ErrorKind::TimedOut.into());
         exchange.await.map_err(late)?.map_err(|error| self.garbled(&error))
     }
@@ -207,7 +239,8 @@ impl Client {
             return Ok(answer.body);
         }
         let body: ErrorBody = self.parse(&answer.body)?;
-        Err(ClientError::Refused { status: answer.status.as_u16(), message: body.error })
+        let status = answer.status.as_u16();
+        Err(ClientError::Refused { status, message: body.error, help: body.help })
     }
 
     fn parse<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, ClientError> {
@@ -224,23 +257,38 @@ impl Client {
 }
 
 /// One request, one answer.
-async fn exchange(stream: UnixStream, method: Method, route: &str) -> Result<Answer, Exchange> {
+async fn exchange(
+    stream: UnixStream,
+    method: Method,
+    route: &str,
+    body: Bytes,
+    mut each: impl FnMut(StatusCode, &[u8]) -> io::Result<()>,
+) -> Result<StatusCode, Exchange> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::builder()
-        .method(method)
-        .uri(route)
-        .header(HOST, "turnserver")
-        .body(Empty::<Bytes>::new())?;
+    let mut request = Request::builder().method(method).uri(route).header(HOST, "turnserver");
+    if !body.is_empty() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    let request = request.body(Full::new(body))?;
     // The connection ends with its only sender.
     let answer = async move {
         let response = sender.send_request(request).await?;
         let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        Ok(Answer { status, body })
+        let mut body: Incoming = response.into_body();
+        while let Some(frame) = body.frame().await {
+            if let Ok(piece) = frame?.into_data() {
+                each(status, &piece)?;
+            }
+        }
+        Ok(status)
     };
     // Its errors arrive with the answer.
     let (answer, _) = tokio::join!(answer, connection);
     answer
+}
+
+fn shown(help: Option<&str>) -> String {
+    help.map(|help| format!("\n  = help: {help}")).unwrap_or_default()
 }
 
 /// What goes wrong on the way.
@@ -250,4 +298,6 @@ enum Exchange {
     Http(#[from] hyper::Error),
     #[error(transparent)]
     Request(#[from] hyper::http::Error),
+    #[error("it cannot be written on: {0}")]
+    Sink(#[from] io::Error),
 }

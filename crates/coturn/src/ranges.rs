@@ -9,7 +9,7 @@ use turn_config::AddressRange;
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn parse(text: &str) -> Result<Option<AddressRange>, String> {
+pub(crate) fn parse(text: &str) -> Result<Option<AddressRange>, String> {
     if let Some((address, length)) = text.split_once('/') {
         return prefix(address, length).map(Some);
     }
@@ -32,7 +32,7 @@ fn address(text: &str) -> Option<IpAddr> {
 }
 
 /// The range of one address.
-pub(super) fn one(address: IpAddr) -> AddressRange {
+pub(crate) fn one(address: IpAddr) -> AddressRange {
     AddressRange { first: address, last: address }
 }
 
@@ -52,10 +52,56 @@ fn prefix(text: &str, length: &str) -> Result<AddressRange, String> {
 }
 
 /// `range` without what lies in any of `holes`.
-pub(super) fn without(range: AddressRange, holes: &[AddressRange]) -> Vec<AddressRange> {
+pub(crate) fn without(range: AddressRange, holes: &[AddressRange]) -> Vec<AddressRange> {
     holes.iter().fold(vec![range], |pieces, hole| {
         pieces.into_iter().flat_map(|piece| cut(piece, *hole)).collect()
     })
+}
+
+/// The same addresses as one list in their order, IPv4 first, of which no two touch.
+pub(crate) fn union(mut ranges: Vec<AddressRange>) -> Vec<AddressRange> {
+    let start = |range: &AddressRange| (!range.first.is_ipv4(), number(range.first).0);
+    ranges.sort_by_key(start);
+    let mut joined: Vec<AddressRange> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if touch(*last, range) => last.last = last.last.max(range.last),
+            Some(_) | None => joined.push(range),
+        }
+    }
+    joined
+}
+
+/// Whether `next`, which does not begin before `range`, overlaps or follows it without a gap.
+fn touch(range: AddressRange, next: AddressRange) -> bool {
+    range.first.is_ipv4() == next.first.is_ipv4()
+        && number(next.first).0 <= number(range.last).0.saturating_add(1)
+}
+
+/// `ranges` without `holes`, each as [`union`] leaves them.
+pub(crate) fn difference(ranges: &[AddressRange], holes: &[AddressRange]) -> Vec<AddressRange> {
+    let mut left = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        let is_ipv4 = range.first.is_ipv4();
+        let is_before = |hole: &AddressRange| {
+            let key = |address: IpAddr| (!address.is_ipv4(), number(address).0);
+            key(hole.last) < key(range.first)
+        };
+        let from = holes.partition_point(is_before);
+        let mut rest = Some(*range);
+        for hole in holes.iter().skip(from) {
+            let Some(piece) = rest else { break };
+            if hole.first.is_ipv4() != is_ipv4 || hole.first > piece.last {
+                break;
+            }
+            let mut pieces = cut(piece, *hole);
+            // What lies above the hole may have another one; what lies below has none.
+            rest = pieces.pop_if(|it| it.first > hole.last);
+            left.append(&mut pieces);
+        }
+        left.extend(rest);
+    }
+    left
 }
 
 fn cut(range: AddressRange, hole: AddressRange) -> Vec<AddressRange> {
@@ -72,13 +118,13 @@ fn cut(range: AddressRange, hole: AddressRange) -> Vec<AddressRange> {
 }
 
 /// IPv4 addresses in the spelling of IPv6, which no rule of ours names.
-pub(super) fn mapped() -> AddressRange {
+pub(crate) fn mapped() -> AddressRange {
     let v6 = |low: u32| IpAddr::V6(Ipv6Addr::from_bits(0xffff_0000_0000 | u128::from(low)));
     AddressRange { first: v6(0), last: v6(u32::MAX) }
 }
 
 /// Whether all of `range` lies in `whole`.
-pub(super) fn lies_in(range: AddressRange, whole: AddressRange) -> bool {
+pub(crate) fn lies_in(range: AddressRange, whole: AddressRange) -> bool {
     whole.contains(range.first) && whole.contains(range.last)
 }
 
