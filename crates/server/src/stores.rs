@@ -57,7 +57,7 @@ impl Stores {
         Ok(())
     }
 
-    /// What the stores say of realms, once each has been asked or [`PATIENCE`] is over.
+    /// What the stores say of realms, once each has been asked or a second is over.
     pub fn first_catalog(&self) -> Arc<Catalog> {
         let Some(resolver) = self.resolver.get() else { return Arc::default() };
         let catalog = resolver.catalog();

@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// URL of a [credentials] listener, as https://turn.example.org:8443, instead of the program
+    /// URL of a `[credentials]` listener, as `https://turn.example.org:8443`, instead of the program
     #[arg(long, value_name = "URL", requires = "key_file", conflicts_with = "ice_servers")]
     pub(crate) credentials: Option<String>,
 
