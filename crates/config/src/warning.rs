@@ -89,7 +89,10 @@ impl Config {
             "for trials only; name real certificates under [tls]",
         );
         found.warn(
-            self.tls.has_certificate() && !speaks(Transport::Tls) && !speaks(Transport::Dtls),
+            self.tls.has_certificate()
+                && !speaks(Transport::Tls)
+                && !speaks(Transport::Dtls)
+                && self.credentials.as_ref().is_none_or(|it| it.tls == Some(false)),
             "[tls] brings a certificate, and no listener speaks tls or dtls",
             "add \"tls\" to the transports of a [[listen]]",
         );

@@ -18,10 +18,10 @@ impl UsageBook for Book {
             let filters = Filters { realm, tenant, user, label, credential };
             let by = query.by.iter().copied().map(column).collect();
             let asked = query.by;
-            let found = self.0.usage(Query { from, to, by, filters }).await.map_err(usage_error)?;
-            let offset = usize::try_from(query.offset).unwrap_or(usize::MAX);
-            let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
-            Ok(found.rows.into_iter().skip(offset).take(limit).map(|it| row(it, &asked)).collect())
+            let most = usize::try_from(query.limit).unwrap_or(usize::MAX);
+            let query = Query { from, to, by, filters, offset: query.offset, most };
+            let found = self.0.usage(query).await.map_err(usage_error)?;
+            Ok(found.rows.into_iter().map(|it| row(it, &asked)).collect())
         })
     }
 

@@ -17,6 +17,10 @@ pub struct Query {
     pub by: Vec<By>,
     /// Only what is equal in these.
     pub filters: Filters,
+    /// Rows to leave out: those of the pages before.
+    pub offset: u64,
+    /// Rows at most; never more than [`UsageRows::MOST`].
+    pub most: usize,
 }
 
 /// What has to be equal; an empty text: only rows that have none.
@@ -91,7 +95,7 @@ pub struct UsageRow {
 pub struct UsageRows {
     /// At most [`UsageRows::MOST`].
     pub rows: Vec<UsageRow>,
-    /// There would have been more.
+    /// There are more behind them.
     pub is_truncated: bool,
 }
 

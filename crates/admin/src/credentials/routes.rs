@@ -233,7 +233,7 @@ fn wish(grant: &Grant, asked: Asked) -> Result<Wish, Failure> {
     if user.as_ref().is_some_and(|user| !is_user_name(user)) {
         return bad(
             "this is no user name".to_owned(),
-            "1 to 256 bytes without control characters and without #",
+            "1 to 200 bytes without control characters and without #",
         );
     }
     if tag.as_ref().is_some_and(|tag| !is_tag(tag)) {

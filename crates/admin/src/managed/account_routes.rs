@@ -230,7 +230,7 @@ fn named(
 /// Judges what can be judged without a store, and turns `ttl` into `expires_at`.
 fn checked(new: NewAccount) -> Result<NewAccount, Failure> {
     if new.username.as_ref().is_some_and(|name| !is_user_name(name)) {
-        let help = "1 to 256 bytes without control characters and without #";
+        let help = "1 to 200 bytes without control characters and without #";
         return Err(bad("username is no user name", help));
     }
     let is_label = |label: &String| {

@@ -125,7 +125,11 @@ fn book(door: &Door) -> Result<Arc<dyn UsageBook>, Failure> {
 fn days(words: &Words) -> Result<(Day, Day), Failure> {
     let day = |name: &str| {
         let Some(text) = words.text(name) else { return Ok(None) };
-        text.parse::<Day>().map(Some).map_err(|error| bad(format!("{name}: {error}"), DAY_HELP))
+        let day = text.parse::<Day>().map_err(|error| bad(format!("{name}: {error}"), DAY_HELP))?;
+        if day.days_since_1970() < 0 {
+            return Err(bad(format!("{name} ({day}) is before 1970-01-01"), DAY_HELP));
+        }
+        Ok(Some(day))
     };
     let to = day("to")?.unwrap_or_else(Day::today);
     let from = day("from")?.unwrap_or_else(|| to.minus(USUAL_DAYS));

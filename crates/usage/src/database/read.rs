@@ -38,13 +38,15 @@ impl Database {
         if !by.is_empty() {
             statement.push(" group by ").push(&columns).push(" order by ").push(&columns);
         }
-        let most = i64::try_from(UsageRows::MOST).unwrap_or(i64::MAX);
+        let most = query.most.min(UsageRows::MOST);
         // A sum over no rows at all is one row of nothing.
         statement.push(" having count(*) > 0".repeat(usize::from(by.is_empty())));
-        statement.push(" limit ").push_bind(most + 1);
+        let limit = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
+        statement.push(" limit ").push_bind(limit);
+        statement.push(" offset ").push_bind(signed(query.offset));
         let found = statement.build().persistent(false).fetch_all(&self.pool).await?;
-        let is_truncated = found.len() > UsageRows::MOST;
-        let rows = found.iter().take(UsageRows::MOST).map(|row| usage_row(row, &by));
+        let is_truncated = found.len() > most;
+        let rows = found.iter().take(most).map(|row| usage_row(row, &by));
         Ok(UsageRows { rows: rows.collect::<Result<_, _>>()?, is_truncated })
     }
 

@@ -334,7 +334,8 @@ async fn eventually<T>(ask: impl AsyncFn() -> T, is_there: impl Fn(&T) -> bool) 
 
 async fn usage(recorder: &Recorder, by: &[By], filters: Filters) -> Vec<UsageRow> {
     let (from, to) = (Day::of(NOON).before(30), Day::of(NOON + 30 * DAY));
-    let answer = recorder.usage(Query { from, to, by: by.to_vec(), filters }).await.unwrap();
+    let query = Query { from, to, by: by.to_vec(), filters, offset: 0, most: UsageRows::MOST };
+    let answer = recorder.usage(query).await.unwrap();
     assert!(!answer.is_truncated);
     answer.rows
 }
