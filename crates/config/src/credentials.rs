@@ -22,7 +22,7 @@ use crate::values;
 /// Where credentials are given out, for how long and to whom.
 ///
 /// There is a key at least. Where no store could bring another one, the realm of each key has a
-/// shared secret, of the key's tenant if it names one.
+/// shared secret: of the key's tenant if it names one, of nobody otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The listener; no admin route exists there.
@@ -165,8 +165,8 @@ impl Issuers<'_> {
             section.complain("realm", section.span_of("realm"), complaint);
             return;
         };
-        // A store may bring the secret.
-        if !self.auth.stores.is_empty() {
+        // A store may bring a secret, which is no tenant's then.
+        if tenant.is_none() && !self.auth.stores.is_empty() {
             return;
         }
         let key = if name == self.realm {
@@ -180,13 +180,17 @@ impl Issuers<'_> {
                 format!("add one, such as `openssl rand -base64 32` prints: {key} = [\"...\"]"),
             );
             section.complain("realm", section.span_of("realm"), complaint);
-        } else if let Some(tenant) = tenant
-            && !secrets.iter().any(|secret| secret.tenant.as_deref() == Some(tenant))
-        {
-            let complaint = Complaint::new(
-                format!("{key} has no secret of this tenant"),
-                "write the tenant as it stands with its secret, or leave it out",
-            );
+        } else if !secrets.iter().any(|secret| secret.tenant.as_deref() == tenant) {
+            let complaint = match tenant {
+                Some(_) => Complaint::new(
+                    format!("{key} has no secret of this tenant"),
+                    "write the tenant as it stands with its secret, or leave it out",
+                ),
+                None => Complaint::new(
+                    format!("every secret of {key} is a tenant's, and this key names none"),
+                    "write tenant = \"...\" as it stands with one of the secrets",
+                ),
+            };
             section.complain("tenant", section.span_of("tenant"), complaint);
         }
     }

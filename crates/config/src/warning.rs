@@ -287,6 +287,9 @@ mod tests {
         let pair = "[tls]\ncertificates = [{ certificate = 'a', key = 'b' }]\n";
         assert_eq!(warned(&format!("{pair}{}", listen("transports = ['tls']"))), "");
         assert!(warned(pair).contains("no listener speaks tls or dtls"));
+        let door = "[credentials]\naddress = '0.0.0.0:8443'\n\
+                    server_keys = [{ id = 'a', key = '0123456789abcdef' }]\n";
+        assert_eq!(warned(&format!("{pair}{door}")), "", "the certificate is the door's");
         let trial = "[tls]\nself_signed = true\n[[listen]]\naddress = '0.0.0.0:443'\n";
         let trial = warned(&format!("{trial}transports = ['udp', 'dtls']"));
         assert!(trial.contains("browsers refuse it") && trial.contains("speaks dtls"), "{trial}");

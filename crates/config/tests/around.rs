@@ -23,7 +23,8 @@ fn brief(text: &str) -> Vec<String> {
     errors.as_slice().iter().map(line).collect()
 }
 
-const SECRET: &str = "auth.secrets = [{ secret = '0123456789abcdef', tenant = 'app' }]\n";
+const SECRET: &str =
+    "auth.secrets = ['fedcba9876543210', { secret = '0123456789abcdef', tenant = 'app' }]\n";
 
 fn door(rest: &str) -> String {
     format!("{SECRET}[credentials]\naddress = '127.0.0.1:8443'\n{rest}")
@@ -134,6 +135,15 @@ fn keys_without_a_secret_to_make_credentials_from_are_refused() {
         brief(&door(&tenant)),
         [
             "credentials.server_keys.tenant: auth.secrets has no secret of this tenant | write the tenant as it stands with its secret, or leave it out"
+        ]
+    );
+    let stored = format!("auth.stores = ['sqlite:///a']\n{}", door(&tenant));
+    assert!(brief(&stored)[0].contains("no secret of this tenant"), "no store has tenants");
+    let of_app = "auth.secrets = [{ secret = '0123456789abcdef', tenant = 'app' }]\n";
+    assert_eq!(
+        brief(&format!("{of_app}{bare}")),
+        [
+            "credentials.server_keys.tenant: every secret of auth.secrets is a tenant's, and this key names none | write tenant = \"...\" as it stands with one of the secrets"
         ]
     );
     let realm = keys.replace(" }", ", realm = 'b.example' }");

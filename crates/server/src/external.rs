@@ -11,6 +11,7 @@ use turn_config::{Config, Discover};
 use turn_engine::RelayAddress;
 use turn_external::{Finder, Found, Source, watch};
 
+use crate::learned::Public;
 use crate::plan::is_written;
 use crate::running::Running;
 
@@ -25,8 +26,12 @@ pub fn sources(config: &Config) -> Vec<Source> {
     config.relay.discover.iter().map(source).collect()
 }
 
-/// The relay addresses whose public one is not written.
+/// The relay addresses whose public one is to be found: it is not written, and there is somebody
+/// to ask.
 pub fn asked_for(config: &Config, relays: &[RelayAddress]) -> Vec<IpAddr> {
+    if config.relay.discover.is_empty() {
+        return Vec::new();
+    }
     let written = |bound| is_written(bound, &config.relay.external);
     relays.iter().map(|relay| relay.bound).filter(|bound| !written(*bound)).collect()
 }
@@ -34,7 +39,7 @@ pub fn asked_for(config: &Config, relays: &[RelayAddress]) -> Vec<IpAddr> {
 /// Asks once, at the start. Nobody who answers is no reason not to serve: the bound address stays.
 pub fn find(config: &Config, relays: &[RelayAddress]) -> std::io::Result<Vec<Found>> {
     let (sources, bound) = (sources(config), asked_for(config, relays));
-    if sources.is_empty() || bound.is_empty() {
+    if bound.is_empty() {
         return Ok(Vec::new());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -62,6 +67,13 @@ pub fn pairs(found: &[Found]) -> Vec<(IpAddr, IpAddr)> {
     found.iter().map(|found| (found.bound, found.public)).collect()
 }
 
+/// What is believed already, as a watch takes it.
+fn known(public: &[Public], sources: &[Source]) -> Vec<Found> {
+    let Some(by) = sources.first() else { return Vec::new() };
+    let found = |it: &Public| Found { bound: it.bound, public: it.advertised, by: by.clone() };
+    public.iter().map(found).collect()
+}
+
 impl Running {
     /// Follows the public addresses, as the configuration in force has it.
     pub(crate) async fn follow_addresses(self: Arc<Self>) {
@@ -69,10 +81,10 @@ impl Running {
             let config = self.config();
             let (sources, bound) =
                 (sources(&config), asked_for(&config, &self.server.relay().addresses));
-            let known = self.server.found();
+            let known = known(&self.server.learned().public, &sources);
             let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
             let following = async {
-                if sources.is_empty() || bound.is_empty() {
+                if bound.is_empty() {
                     std::future::pending::<()>().await;
                 }
                 let every = config.relay.external_refresh;
@@ -96,8 +108,12 @@ impl Running {
 
     async fn take_addresses(&self, found: &[Found]) {
         let _turn = self.certificates.lock().await;
-        let pairs = pairs(found);
-        let learned = self.server.learn(&self.config(), |learned| learned.set_public(&pairs)).await;
+        let config = self.config();
+        // What was asked for before a reload may be written by now.
+        let asked = asked_for(&config, &self.server.relay().addresses);
+        let mut pairs = pairs(found);
+        pairs.retain(|(bound, _)| asked.contains(bound));
+        let learned = self.server.learn(&config, |learned| learned.set_public(&pairs)).await;
         if let Err(error) = learned {
             error!(%error, "a shard does not take the new public address over");
         }
@@ -123,6 +139,7 @@ mod tests {
         let asked = |external: &str| asked_for(&config(external), &relays).len();
         assert_eq!(asked("'auto'"), 3);
         assert_eq!(asked("['auto', '203.0.113.1=10.0.0.1']"), 2);
+        assert_eq!(asked("['203.0.113.1=10.0.0.1']"), 0, "nobody to ask");
         assert_eq!(sources(&config("['auto:192.0.2.1:3478', 'metadata']")).len(), 2);
     }
 }

@@ -10,9 +10,13 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use tracing::{error, info, warn};
+use turn_engine::RealmId;
 use turn_users::Catalog;
 
 use crate::running::Running;
+
+/// Realms of stores that nobody serves and that are named.
+const MOST_REALMS: usize = 20;
 
 /// An Allocate whose socket is just being opened shows up a moment after its credential was
 /// switched off.
@@ -61,7 +65,8 @@ impl Running {
                 || *name == config.realm
                 || config.realms.iter().any(|realm| realm.name == *name)
         };
-        remarks.extend(new.realms.keys().filter(|name| !is_served(name)).map(|name| {
+        let others = new.realms.keys().filter(|name| !is_served(name)).take(MOST_REALMS);
+        remarks.extend(others.map(|name| {
             format!(
                 "a credential store has realm {name:?}, which this server does not serve; add [realms.{name:?}] if it should"
             )
@@ -84,7 +89,10 @@ impl Running {
         if let Some(resolver) = self.server.stores().resolver() {
             resolver.forget(realm, user);
         }
-        let Some(id) = self.server.registry().realm(realm) else { return 0 };
+        // The default realm may bear the name of one that was removed.
+        let registry = self.server.registry();
+        let default = (realm == self.config().realm).then_some(RealmId(0));
+        let Some(id) = default.or_else(|| registry.realm(realm)) else { return 0 };
         let ended = self.server.fleet().end_allocations_of(id, user).await.unwrap_or_default();
         let (running, user) = (Arc::clone(self), user.to_owned());
         tokio::spawn(async move {

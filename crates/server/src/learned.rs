@@ -70,7 +70,7 @@ impl Learned {
     }
 
     /// Relay addresses as they are advertised now.
-    pub fn relay(&self, configured: &[RelayAddress]) -> Vec<RelayAddress> {
+    fn relay(&self, configured: &[RelayAddress]) -> Vec<RelayAddress> {
         let mut relays = configured.to_vec();
         for public in &self.public {
             for relay in relays.iter_mut().filter(|relay| relay.bound == public.bound) {
@@ -101,6 +101,12 @@ impl Learned {
             }
         }
         is_news
+    }
+
+    /// Forgets the public addresses of relay addresses that are not asked for any more: what is
+    /// written about them holds.
+    pub fn keep_public(&mut self, asked: &[IpAddr]) {
+        self.public.retain(|public| asked.contains(&public.bound));
     }
 
     /// What to say of the stores' peer rules that do not mean what they seem to.
@@ -168,6 +174,11 @@ mod tests {
         // Back to the first one.
         assert!(learned.set_public(&[(bound, public(1))]));
         assert_eq!(learned.public[0].former, [public(2)]);
+        // What is written from now on holds.
+        learned.keep_public(&[]);
+        settings.relay.addresses = vec![RelayAddress::new(bound, public(9))];
+        learned.teach(&mut settings);
+        assert_eq!(settings.relay.addresses[0].advertised, public(9));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use turn_admin::{
     BoxFuture, ClosedAccount, CreatedAccount, NewAccount,
 };
 use turn_config::Config;
-use turn_credentials::{LongTermKey, prepare};
+use turn_credentials::{LongTermKey, TimeLimitedName, prepare};
 use turn_users::{Keys, ManagedCredential, NewCredential, StoreError, StoredLimits, Writer};
 use zeroize::Zeroizing;
 
@@ -20,6 +20,7 @@ use crate::banner::{stun_urls, turn_urls};
 use crate::clock::unix_seconds;
 use crate::issuing::{Mint, TAG};
 use crate::running::Running;
+use crate::usage::FIRST_EXPIRY;
 
 /// The managed credentials of a running server.
 #[derive(Debug)]
@@ -32,6 +33,9 @@ type Work<T> = Box<
 
 /// How long a store may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Credentials that are read at once where only some are wanted.
+const PAGE: usize = 1_000;
 
 /// What made-up names and passwords consist of: nothing that is mistaken for another.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -110,6 +114,13 @@ impl Accounts for Managed {
             if is_static(&running.config(), &realm, &user) {
                 return Err(AccountError::Exists);
             }
+            if is_time_limited(&running, &realm, &user) {
+                return Err(AccountError::Invalid {
+                    what: "the user name reads as a time-limited one, which is checked with the realm's secrets"
+                        .to_owned(),
+                    help: "leave out the number of ten digits or more at its beginning or end".to_owned(),
+                });
+            }
             let password = random_text(26)?;
             let keys = Keys {
                 md5: LongTermKey::md5(&user, &realm, &password),
@@ -154,7 +165,7 @@ impl Accounts for Managed {
             // A label is looked for page by page.
             while accounts.len() < filter.limit {
                 let (realm, from) = (realm.clone(), after.clone());
-                let most = filter.limit;
+                let most = if filter.label.is_some() { PAGE } else { filter.limit };
                 let page: Work<Vec<ManagedCredential>> = Box::new(move |writer| {
                     Box::pin(async move {
                         writer.credentials(Some(&realm), from.as_deref(), most).await
@@ -266,6 +277,21 @@ fn is_static(config: &Config, realm: &str, user: &str) -> bool {
     let named = config.realms.iter().find(|it| it.name == realm);
     let users = named.map_or(&config.auth.users, |it| &it.auth.users);
     users.iter().any(|it| prepare(&it.name).is_ok_and(|name| name == user))
+}
+
+/// Whether the realm judges this name by its secrets and never asks a store for it.
+fn is_time_limited(running: &Running, realm: &str, user: &str) -> bool {
+    let (config, learned) = (running.config(), running.server.learned());
+    let named = config.realms.iter().find(|it| it.name == realm);
+    let (secrets, separator) = match named {
+        Some(realm) => (&realm.auth.secrets, realm.auth.separator),
+        None => (&config.auth.secrets, config.auth.separator),
+    };
+    let of_stores = learned.catalog.realms.get(realm);
+    let has_secret =
+        !secrets.is_empty() || of_stores.is_some_and(|stored| !stored.secrets.is_empty());
+    has_secret
+        && TimeLimitedName::parse(user, separator).is_some_and(|name| name.expiry.0 >= FIRST_EXPIRY)
 }
 
 fn account(found: ManagedCredential) -> Account {

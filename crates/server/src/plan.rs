@@ -110,7 +110,8 @@ pub(crate) fn is_written(bound: IpAddr, external: &[External]) -> bool {
     written(bound, external).is_some()
 }
 
-fn advertised(bound: IpAddr, external: &[External]) -> IpAddr {
+/// What the configuration has a relay address called; itself where it says nothing.
+pub(crate) fn advertised(bound: IpAddr, external: &[External]) -> IpAddr {
     written(bound, external).map_or(bound, |external| external.public)
 }
 

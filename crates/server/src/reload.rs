@@ -154,9 +154,17 @@ fn kept(old: &Config, new: Config) -> Config {
     kept.log.target.clone_from(&old.log.target);
     kept.usage.path.clone_from(&old.usage.path);
     kept.metrics.redis_statsdb.clone_from(&old.metrics.redis_statsdb);
+    let certified = has_certificates(&kept);
     // The listener stays as it is, with or without one in the new file; its keys do not.
     match (&old.credentials, &mut kept.credentials) {
-        (Some(old), Some(new)) => (new.address, new.tls) = (old.address, old.tls),
+        (Some(credentials), Some(new)) => {
+            new.address = credentials.address;
+            // Nothing written is "where there are certificates", which a reload may have brought.
+            let speaks_tls = credentials.tls.unwrap_or(has_certificates(old));
+            if new.tls.unwrap_or(certified) != speaks_tls {
+                new.tls = Some(speaks_tls);
+            }
+        }
         (None, new) => *new = None,
         (Some(old), new @ None) => {
             *new = Some(Credentials {
@@ -173,6 +181,10 @@ fn kept(old: &Config, new: Config) -> Config {
         kept.tls.clone_from(&old.tls);
     }
     kept
+}
+
+fn has_certificates(config: &Config) -> bool {
+    !config.tls.certificates.is_empty() || config.tls.self_signed
 }
 
 /// A realm offers SHA-256 keys while each of its users has one (RFC 8489 section 9.2.4). When a

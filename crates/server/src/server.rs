@@ -8,8 +8,7 @@ use std::time::{Duration, SystemTime};
 use tracing::{info, warn};
 use turn_config::Config;
 use turn_credentials::{UnixSeconds, mint};
-use turn_engine::{Settings, Transport};
-use turn_external::Found;
+use turn_engine::{RelayAddress, Settings, Transport};
 use turn_net::{Fleet, KeyFinder, Listening, Observer};
 use turn_users::{Store, StoreError};
 
@@ -39,9 +38,9 @@ pub struct Server {
     certificates: Mutex<Option<ServerCertificates>>,
     wants_dtls: bool,
     stores: Arc<Stores>,
-    /// Public addresses that were found at the start.
-    found: Vec<Found>,
     learned: Mutex<Learned>,
+    /// As the shards have them now.
+    relays: Mutex<Vec<RelayAddress>>,
     banner: Banner,
 }
 
@@ -54,6 +53,8 @@ pub struct Prepared {
     certificates: Option<Option<ServerCertificates>>,
     /// The stores, opened anew where they have changed.
     stores: Option<Vec<Arc<dyn Store>>>,
+    /// Relay addresses whose public ones are to be found.
+    asked: Vec<IpAddr>,
 }
 
 impl Prepared {
@@ -115,6 +116,7 @@ impl Server {
         let mut learned = Learned { catalog: stores.first_catalog(), ..Learned::default() };
         learned.set_public(&external::pairs(&found));
         learned.teach(&mut settings);
+        let relays = settings.relay.addresses.clone();
         let mut plan = plan(config, &registry, origin, &surroundings, settings, observer);
         plan.tls = certificates.as_ref().map(ServerCertificates::tls);
         let of_dtls = certificates.as_ref().filter(|_| dtls::is_wanted(config));
@@ -129,7 +131,7 @@ impl Server {
         let names = certificates.as_ref().map_or_else(Vec::new, ServerCertificates::names);
         let mut listening = endpoints(&config.listen, fleet.listening());
         listening.retain(|endpoint| has_dtls || endpoint.transport != Transport::Dtls);
-        let shown = RelayChoice { addresses: learned.relay(&relay.addresses), ..relay.clone() };
+        let shown = RelayChoice { addresses: relays.clone(), ..relay.clone() };
         let banner = banner(config, listening, &shown, &names, trial);
         Ok(Self {
             fleet,
@@ -140,8 +142,8 @@ impl Server {
             certificates: Mutex::new(certificates),
             wants_dtls: dtls::is_wanted(config),
             stores,
-            found,
             learned: Mutex::new(learned),
+            relays: Mutex::new(relays),
             banner,
         })
     }
@@ -205,7 +207,8 @@ impl Server {
         let stores = stores.map_err(|error| errors.push(error.into()));
         match (settings, certificates, stores) {
             (Ok((settings, registry)), Some(certificates), Ok(stores)) => {
-                Ok(Prepared { settings, registry: Arc::new(registry), certificates, stores })
+                let (registry, asked) = (Arc::new(registry), self.asked_for(config));
+                Ok(Prepared { settings, registry, certificates, stores, asked })
             }
             _ => Err(errors),
         }
@@ -216,13 +219,14 @@ impl Server {
     /// # Errors
     /// A shard has ended.
     pub async fn take_over(&self, prepared: Prepared) -> std::io::Result<bool> {
-        let Prepared { settings, registry, certificates, stores } = prepared;
+        let Prepared { settings, registry, certificates, stores, asked } = prepared;
         // The numbers first: what a shard reports of a new realm has a name then.
         self.stores.set_names(Arc::clone(&registry));
         *lock(&self.registry) = registry;
         if let Some(stores) = stores {
             self.stores.ask(stores)?;
         }
+        lock(&self.learned).keep_public(&asked);
         self.apply_taught(settings).await?;
         let Some(certificates) = certificates else { return Ok(false) };
         if let Some(new) = &certificates {
@@ -245,7 +249,8 @@ impl Server {
         let registry = self.registry().extended(config).map_err(SettingsError::from)?;
         let settings = settings(config, &registry, Given { trial, ..self.given() })?;
         let registry = Arc::new(registry);
-        let prepared = Prepared { settings, registry, certificates: None, stores: None };
+        let (stores, asked) = (None, self.asked_for(config));
+        let prepared = Prepared { settings, registry, certificates: None, stores, asked };
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.map_err(StartError::Start)?;
         runtime.block_on(self.take_over(prepared)).map(drop).map_err(StartError::Start)
@@ -274,7 +279,7 @@ impl Server {
     /// Where clients reach the server now.
     pub fn reach(&self) -> Vec<Reach> {
         let names = self.certificates().as_ref().map_or_else(Vec::new, ServerCertificates::names);
-        reach(&self.banner.listening, &self.learned().relay(&self.relay.addresses), &names)
+        reach(&self.banner.listening, &lock(&self.relays), &names)
     }
 
     /// The credentials that a server without any has made for itself.
@@ -287,11 +292,6 @@ impl Server {
         lock(&self.learned).clone()
     }
 
-    /// The public addresses that were found at the start.
-    pub fn found(&self) -> Vec<Found> {
-        self.found.clone()
-    }
-
     /// The credential stores.
     pub fn stores(&self) -> &Arc<Stores> {
         &self.stores
@@ -299,6 +299,7 @@ impl Server {
 
     async fn apply_taught(&self, mut settings: Settings) -> std::io::Result<()> {
         lock(&self.learned).teach(&mut settings);
+        lock(&self.relays).clone_from(&settings.relay.addresses);
         self.fleet.apply(settings).await
     }
 
@@ -332,6 +333,10 @@ impl Server {
             totals.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         info!(counters = totals.join(" "), "stopped");
         result
+    }
+
+    fn asked_for(&self, config: &Config) -> Vec<IpAddr> {
+        external::asked_for(config, &self.relay.addresses)
     }
 
     fn given(&self) -> Given<'_> {

@@ -10,11 +10,11 @@ use turn_config::{
 use turn_credentials::{KeyAlgorithm, KeyError, LongTermKey, PrepareError};
 use turn_engine::{
     AddressRange, Bandwidth, DefaultFamily, Keyring, Limits, PeerPolicy, PeerRule, PerUser, Rate,
-    Realm, RealmId, RealmLimits, RelaySettings, Settings, Tenant, TenantLimits, TimeLimitedRules,
-    UserSecret,
+    Realm, RealmId, RealmLimits, RelayAddress, RelaySettings, Settings, Tenant, TenantLimits,
+    TimeLimitedRules, UserSecret,
 };
 
-use crate::plan::RelayChoice;
+use crate::plan::{RelayChoice, advertised};
 use crate::realms::{Full, Registry};
 use crate::state::TrialCredentials;
 use crate::surroundings::Surroundings;
@@ -99,13 +99,19 @@ pub fn settings(
         realms,
         nonce_lifetime: config.auth.nonce_lifetime,
         relay: RelaySettings {
-            addresses: given.relay.addresses.clone(),
+            addresses: relays(config, given),
             channels: channels(config),
             prefer_listener: config.relay.prefer_listener,
             tcp: config.relay.tcp,
         },
         limits: limits(config),
     })
+}
+
+/// Where relay sockets are bound since the start, as `config` has them advertised.
+fn relays(config: &Config, given: Given<'_>) -> Vec<RelayAddress> {
+    let bound = given.relay.addresses.iter().map(|relay| relay.bound);
+    bound.map(|bound| RelayAddress::new(bound, advertised(bound, &config.relay.external))).collect()
 }
 
 /// Every address of this host and every one that it is advertised as.

@@ -47,7 +47,7 @@ struct Names {
 const LOOK: Duration = Duration::from_secs(4);
 
 /// A number in front of a name is an expiry from here on (2001-09-09).
-const FIRST_EXPIRY: u64 = 1_000_000_000;
+pub(crate) const FIRST_EXPIRY: u64 = 1_000_000_000;
 
 impl UsageFeed {
     /// Keeps usage and publishes statistics where `config` wants it.

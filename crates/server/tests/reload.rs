@@ -56,6 +56,29 @@ fn r18_a_file_with_a_mistake_changes_nothing() {
 }
 
 #[test]
+fn a_public_address_that_is_written_anew_is_told_from_then_on() {
+    let head = head(free_port());
+    let site = Site::start(&format!("{head}{ANN}"));
+    let (mut old, allocation) = site.allocate("ann", "a password of ann").unwrap();
+    let told = |allocation: &turn_client::Allocation| allocation.relayed.ip().to_string();
+    assert_eq!(told(&allocation), "127.0.0.1");
+    for public in ["203.0.113.1", "203.0.113.2"] {
+        let relay = format!("[relay]\nexternal = ['{public}=127.0.0.1']");
+        site.write(&format!("{}{ANN}", head.replace("[relay]", &relay)));
+        let report = site.reload().unwrap();
+        assert_eq!((report.changed, report.needs_restart), (vec!["relay.external".into()], vec![]));
+        let (_new, allocation) = site.allocate("ann", "a password of ann").unwrap();
+        assert_eq!(told(&allocation), public);
+        let reach = site.running.server().reach();
+        assert!(
+            reach.iter().all(|reach| reach.hosts.iter().any(|host| host == public)),
+            "{reach:?}"
+        );
+    }
+    old.refresh(std::time::Duration::from_secs(600)).unwrap();
+}
+
+#[test]
 fn what_needs_a_restart_is_said_and_the_rest_is_applied() {
     let head = head(free_port());
     let site = Site::start(&format!("{head}{ANN}"));

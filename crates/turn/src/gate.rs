@@ -188,7 +188,9 @@ impl Gate {
         if maker.is_some() && candidates.ask.take().is_some() {
             candidates.otherwise = AuthFailure::WrongPassword;
         }
-        if let Some(name) = candidates.ask.take() {
+        // A name of digits, as a telephone's, may be of a secret or of a store.
+        let is_of_secret = candidates.keys.iter().any(|candidate| verify(&candidate.key).is_ok());
+        if let Some(name) = candidates.ask.take().filter(|_| !is_of_secret) {
             match answer {
                 None if self.may_ask(settings, shared, now, link) => {
                     return Ok(Admission::Asks(name));

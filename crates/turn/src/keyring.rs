@@ -215,7 +215,7 @@ impl Keyring {
             return Candidates { keys, ..Candidates::none(AuthFailure::WrongPassword) };
         }
         let mut candidates = self.time_limited(name, realm, algorithm, now);
-        if candidates.keys.is_empty() && self.stores.is_some() && !self.is_of_secrets(name) {
+        if self.stores.is_some() && !self.is_of_secrets(name) {
             candidates.ask = Some(prepared.as_ref().into());
         }
         candidates

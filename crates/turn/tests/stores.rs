@@ -393,9 +393,13 @@ fn who_is_known_here_is_judged_here() {
 fn number_that_is_no_time_may_be_anybodys_name() {
     let world = exempt(world()).setup(|setup| {
         setup.add_stored(HERE, "1001", "of the desk", FoundUser::default());
+        setup.add_stored(HERE, "14155552671", "of the telephone", FoundUser::default());
     });
     world.client("1001").allocate();
     assert_eq!(world.names_asked(), ["1001"]);
+    // It could be a time of a secret, too.
+    world.client("14155552671").allocate();
+    assert_eq!(world.names_asked().last().map(String::as_str), Some("14155552671"));
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //! 404                                            nobody of that name
 //! ```
 //!
+//! 400 and 422 are about this name alone: its client is told to try again.
 //! Anything else is a store that fails: another status, a redirect, an answer of over 64 KiB, an
 //! answer that says neither password nor key. The system's certificate authorities count.
 
@@ -130,6 +131,10 @@ impl HttpStore {
             status if status.is_redirection() => Err(self.unavailable(format!(
                 "it answers {status}, and redirects are not followed: write the final URL"
             ))),
+            // About this name, which a stranger has made up: no reason to ask for nobody else.
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Err(self.malformed(
+                "it answers that a name is wrong, which is no answer: 404 is for who is unknown",
+            )),
             status => Err(self.unavailable(format!("it answers {status}"))),
         }
     }

@@ -79,9 +79,13 @@ fn an_answer_that_makes_no_sense_is_named_and_not_repeated() {
         "short" => json(200, r#"{"key": "secret"}"#),
         "control" => json(200, r#"{"password": "secret\u0000"}"#),
         "label" => json(200, &format!(r#"{{"password": "x", "label": "{}"}}"#, "l".repeat(300))),
+        // A name that a stranger has made up must not look like an outage.
+        "wrong name" => json(400, "secret"),
+        "wrong, too" => json(422, "secret"),
         _ => json(200, "secret"),
     });
-    for user in ["long", "number", "neither", "short", "control", "label", "text"] {
+    let names = ["long", "number", "neither", "short", "control", "label", "text"];
+    for user in names.into_iter().chain(["wrong name", "wrong, too"]) {
         let error = application.find(user).unwrap_err();
         assert!(matches!(error, StoreError::Malformed { .. }), "{user}: {error}");
         assert!(!error.to_string().contains("secret"), "{error}");

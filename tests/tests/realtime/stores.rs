@@ -132,7 +132,7 @@ fn outage(kind: Kind, outage: Outage, lasting: Duration) {
         }
         sent += 1;
         // A secret that was read once stays good.
-        assert!(allocate(server, limited("new")).is_ok());
+        assert!(allocate(server, limited(&format!("new-{sent}"))).is_ok());
         // Nobody has asked for these before: that is no wrong password.
         for unknown in ["bob", "nobody"] {
             let asked = Instant::now();

@@ -36,6 +36,7 @@ async fn a_time_that_is_none_is_told() {
     for (query, told) in [
         ("from=2026-02-30", "as in 2026-11-30"),
         ("from=yesterday", "from: "),
+        ("from=1969-12-31", "before 1970"),
         ("to=2026-11-1", "to: "),
         ("from=2026-11-02&to=2026-11-01", "later than"),
         ("by=colour", "day, realm, tenant, user, label, credential"),

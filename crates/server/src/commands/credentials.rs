@@ -68,7 +68,7 @@ pub fn offline(
 /// It is not there, or has no secret either.
 pub async fn from_server(asked: &Asked, socket: &Path) -> Result<String, String> {
     let help = "add a shared secret to the configuration (auth.secrets), or start the server: without \
-                configuration it makes one of its own";
+                configuration it makes one of its own; where each secret has a tenant, name one: --tenant";
     let told = |error: turn_admin::client::ClientError| {
         format!(
             "error: no shared secret is here, and so the server was asked: {error}\n  = help: {help}"

@@ -14,7 +14,7 @@ use super::*;
 use crate::fake_webhook::FakeWebhook;
 use crate::{
     AllocationKey, By, Day, Filters, LogCursor, LogEntry, Party, Per, Period, Threshold, Traffic,
-    UsageRow,
+    UsageRow, UsageRows,
 };
 
 /// 2026-11-22, 12:00 UTC.
@@ -54,6 +54,23 @@ async fn usage_is_grouped_and_filtered() {
     let hostile = Filters { user: Some("' or 1=1 --".to_owned()), ..Filters::default() };
     assert!(usage(&recorder, &[], hostile).await.is_empty());
     assert_eq!(recorder.path(), None);
+}
+
+#[tokio::test]
+async fn usage_is_read_page_by_page() {
+    let recorder = Recorder::open(None, Options::default()).unwrap();
+    let users = ["ann", "bob", "eve"];
+    let live = (1..).zip(users).map(|(serial, user)| live(serial, party(user), 10, 1));
+    recorder.observe(live.collect(), NOON);
+    let mut seen = Vec::new();
+    for offset in 0..4 {
+        let (from, to, filters) = (Day::of(NOON), Day::of(NOON), Filters::default());
+        let query = Query { from, to, by: vec![By::User], filters, offset, most: 1 };
+        let page = recorder.usage(query).await.unwrap();
+        assert_eq!(page.is_truncated, offset < 2, "{offset}");
+        seen.extend(page.rows.into_iter().filter_map(|row| row.user));
+    }
+    assert_eq!(seen, users);
 }
 
 #[tokio::test]

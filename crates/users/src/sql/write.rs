@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -274,16 +274,17 @@ impl SqlStore {
 /// that the server, which is somebody else, has to read.
 fn make_file(path: &Path) -> io::Result<()> {
     let made = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path);
-    match made {
-        Ok(_) => {}
+    let made = match made {
+        Ok(made) => made,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         Err(error) => return Err(error),
-    }
+    };
     let directory = path.parent().map_or_else(|| Ok(None), |parent| fs::metadata(parent).map(Some));
     if let Some(directory) = directory?
-        && directory.uid() != fs::metadata(path)?.uid()
+        && directory.uid() != made.metadata()?.uid()
     {
-        chown(path, Some(directory.uid()), Some(directory.gid()))?;
+        // Not by its name: whom the directory belongs to could have put a link to another file there.
+        fchown(&made, Some(directory.uid()), Some(directory.gid()))?;
     }
     Ok(())
 }
