@@ -189,8 +189,8 @@ impl Gate {
             candidates.otherwise = AuthFailure::WrongPassword;
         }
         // A name of digits, as a telephone's, may be of a secret or of a store.
-        let is_of_secret = candidates.keys.iter().any(|candidate| verify(&candidate.key).is_ok());
-        if let Some(name) = candidates.ask.take().filter(|_| !is_of_secret) {
+        let is_of_secret = |keys: &[Candidate]| keys.iter().any(|it| verify(&it.key).is_ok());
+        if let Some(name) = candidates.ask.take().filter(|_| !is_of_secret(&candidates.keys)) {
             match answer {
                 None if self.may_ask(settings, shared, now, link) => {
                     return Ok(Admission::Asks(name));

@@ -122,6 +122,8 @@ fn outage(kind: Kind, outage: Outage, lasting: Duration) {
     while begun.elapsed() < lasting {
         for call in &mut calls {
             talks(call, sent);
+            // Permission and channel end, too.
+            call.bind_channel(channel(0), echo.address()).expect("the stored key serves");
             let granted = call.refresh(TEN_MINUTES);
             assert_eq!(
                 granted.ok(),
