@@ -13,7 +13,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use turn_config::{Config, Environment, LogLevel, Switches};
+use turn_config::{Config, Environment, LogLevel, Switches, UsagePath};
 use turn_coturn::{Import, ImportOptions, Note, Parsed, ThisHost};
 use zeroize::Zeroizing;
 
@@ -122,6 +122,10 @@ impl Source {
         // A container's public address is of its place, and says nothing of who may use it.
         said.relay.external.clone_from(&unsaid.relay.external);
         said.relay.discover.clone_from(&unsaid.relay.discover);
+        // Nor does the directory that systemd names for what is kept.
+        if matches!(said.usage.path, UsagePath::Default(_)) {
+            said.usage.path.clone_from(&unsaid.usage.path);
+        }
         let is_written = said != unsaid;
         let origin = if is_written { Origin::File } else { Origin::Defaults };
         let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
