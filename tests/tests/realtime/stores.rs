@@ -35,51 +35,32 @@ enum Outage {
 }
 
 #[test]
-fn realtime_r16_postgresql_that_hangs_for_a_minute_costs_no_call() {
-    outage(Kind::Postgres, Outage::Hang, MINUTE);
+fn realtime_r16_stores_that_hang_for_a_minute_cost_no_call() {
+    outages(Outage::Hang, MINUTE);
 }
 
 #[test]
-fn realtime_r16_postgresql_that_is_dead_for_a_minute_costs_no_call() {
-    outage(Kind::Postgres, Outage::Death, MINUTE);
-}
-
-#[test]
-fn realtime_r16_mariadb_that_hangs_for_a_minute_costs_no_call() {
-    outage(Kind::MariaDb, Outage::Hang, MINUTE);
-}
-
-#[test]
-fn realtime_r16_mariadb_that_is_dead_for_a_minute_costs_no_call() {
-    outage(Kind::MariaDb, Outage::Death, MINUTE);
-}
-
-#[test]
-fn realtime_r16_redis_that_hangs_for_a_minute_costs_no_call() {
-    outage(Kind::Redis, Outage::Hang, MINUTE);
-}
-
-#[test]
-fn realtime_r16_redis_that_is_dead_for_a_minute_costs_no_call() {
-    outage(Kind::Redis, Outage::Death, MINUTE);
-}
-
-#[test]
-#[ignore = "ten minutes: cargo xtask test --long"]
-fn realtime_r16_stores_that_are_dead_for_ten_minutes_cost_no_call() {
-    thread::scope(|scope| {
-        for kind in [Kind::Postgres, Kind::MariaDb, Kind::Redis] {
-            scope.spawn(move || outage(kind, Outage::Death, TEN_MINUTES));
-        }
-    });
+fn realtime_r16_stores_that_are_dead_for_a_minute_cost_no_call() {
+    outages(Outage::Death, MINUTE);
 }
 
 #[test]
 #[ignore = "ten minutes: cargo xtask test --long"]
 fn realtime_r16_stores_that_hang_for_ten_minutes_cost_no_call() {
+    outages(Outage::Hang, TEN_MINUTES);
+}
+
+#[test]
+#[ignore = "ten minutes: cargo xtask test --long"]
+fn realtime_r16_stores_that_are_dead_for_ten_minutes_cost_no_call() {
+    outages(Outage::Death, TEN_MINUTES);
+}
+
+/// Of each kind of store, side by side.
+fn outages(how: Outage, lasting: Duration) {
     thread::scope(|scope| {
         for kind in [Kind::Postgres, Kind::MariaDb, Kind::Redis] {
-            scope.spawn(move || outage(kind, Outage::Hang, TEN_MINUTES));
+            scope.spawn(move || outage(kind, how, lasting));
         }
     });
 }

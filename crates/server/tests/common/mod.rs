@@ -44,9 +44,15 @@ pub(crate) fn head(port: u16) -> String {
     )
 }
 
-/// A port that nobody has at this moment.
+/// A port that nobody has at this moment, neither over UDP nor over TCP.
 pub(crate) fn free_port() -> u16 {
-    std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    loop {
+        let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = udp.local_addr().unwrap().port();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 impl Site {
