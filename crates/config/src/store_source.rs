@@ -30,6 +30,14 @@ impl StoreSource {
         Self { url: Secret::new(url), token: None, sha256_keys: false }
     }
 
+    /// Whether a text is the URL of a store.
+    ///
+    /// # Errors
+    /// What to write instead; the text is not repeated.
+    pub fn check(url: &str) -> Result<(), String> {
+        check_url(url).map_err(|complaint| complaint.help)
+    }
+
     /// Its URL without password and query, for people.
     pub fn shown(&self) -> String {
         Url::parse(self.url.reveal()).map(|url| url.redacted()).unwrap_or_default()

@@ -37,7 +37,10 @@ pub fn prepare(text: &str) -> Result<Cow<'_, str>, PrepareError> {
         let printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         return if printable { Ok(Cow::Borrowed(text)) } else { Err(PrepareError::Disallowed) };
     }
-    OpaqueString::enforce(text).map_err(|_| PrepareError::Disallowed)
+    let prepared = OpaqueString::enforce(text).map_err(|_| PrepareError::Disallowed)?;
+    // RFC 8264 section 7: what the rules make of a text may not pass them (U+0387 becomes U+00B7).
+    let is_stable = OpaqueString::enforce(&*prepared).is_ok_and(|again| again == prepared);
+    if is_stable { Ok(prepared) } else { Err(PrepareError::Disallowed) }
 }
 
 #[cfg(test)]
@@ -58,6 +61,7 @@ mod tests {
             }
         }
         assert_eq!(prepare("\u{85}"), Err(PrepareError::Disallowed));
+        assert_eq!(prepare("\u{387}"), Err(PrepareError::Disallowed));
         assert_eq!(prepare("\u{E9}\0"), Err(PrepareError::Disallowed));
     }
 

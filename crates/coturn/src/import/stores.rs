@@ -94,6 +94,10 @@ fn connection(draft: &mut Draft<'_>, setting: &Setting, database: Database) -> O
             None
         }
         Ok(connection) => {
+            if let Err(message) = StoreSource::check(&connection.url) {
+                draft.refuse(setting, message);
+                return None;
+            }
             if !connection.left_out.is_empty() {
                 let message = format!(
                     "left out of it, with no meaning here: {}",
