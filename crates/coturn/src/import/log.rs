@@ -28,6 +28,10 @@ fn target(draft: &mut Draft<'_>) {
             draft.note(setting, NoteKind::Ignored, "`syslog` wins, as in coturn");
         }
         "stdout" | "-" => {}
+        path if path.ends_with('/') || Path::new(path).file_name().is_none() => {
+            let message = "it names a directory, so the log goes to standard error";
+            draft.note(setting, NoteKind::Ignored, message);
+        }
         path => {
             let path = draft.surroundings.directory.join(path);
             draft.config.log.target = LogTarget::File(path);
@@ -109,6 +113,8 @@ mod tests {
         assert_eq!(target("log-file=syslog"), LogTarget::Syslog);
         assert_eq!(target("syslog\nlog-file=/var/log/t.log"), LogTarget::Syslog);
         assert_eq!(target("syslog=0"), LogTarget::Stderr);
+        assert_eq!(target("log-file=/"), LogTarget::Stderr);
+        assert!(warnings("log-file=/var/log/").contains("names a directory"));
         assert_eq!(target("log-file=/var/log/t.log"), LogTarget::File("/var/log/t.log".into()));
         assert_eq!(target("log-file=t.log"), LogTarget::File("/etc/t.log".into()));
         assert!(warnings("log-file=/var/log/t.log").contains("just this name"));
