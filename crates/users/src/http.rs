@@ -74,8 +74,6 @@ struct Secret(Zeroizing<String>);
 const CONNECT_WITHIN: Duration = Duration::from_millis(500);
 /// The resolver is shorter; this is for everybody else.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
-/// Connections that are kept.
-const KEPT: usize = 4;
 const LONGEST_REPLY: usize = 64 * 1024;
 const LONGEST_LABEL: usize = 256;
 
@@ -273,7 +271,8 @@ fn client(is_tls: bool) -> Result<Client, String> {
         .no_proxy()
         .connect_timeout(CONNECT_WITHIN)
         .timeout(ANSWER_WITHIN)
-        .pool_max_idle_per_host(KEPT)
+        // One that the application closes just then would be an outage for somebody.
+        .pool_max_idle_per_host(0)
         .user_agent("turnserver")
         .build()
         .map_err(reason)
