@@ -235,6 +235,7 @@ impl Running {
         if self.usage.recorder().is_none() && statistics.is_none() {
             return;
         }
+        let is_counted = self.usage.recorder().is_some();
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -245,6 +246,9 @@ impl Running {
                 if let Some(statistics) = &statistics {
                     let realm = names.registry.realm_name(view.realm);
                     statistics.traffic(view.id, realm, view.user, &view.traffic);
+                }
+                if !is_counted {
+                    return;
                 }
                 rows.push(Live {
                     id: key(view.id),

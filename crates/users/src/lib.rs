@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a panic is a failed test"))]
 
+mod hex;
 mod http;
+mod lifespan;
 mod open;
 mod redis;
 mod resolver;

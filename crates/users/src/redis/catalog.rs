@@ -7,9 +7,9 @@ use std::sync::PoisonError;
 use redis::{FromRedisValue, Pipeline, Value};
 use zeroize::Zeroizing;
 
-use super::credentials;
 use super::keys::{self, Listed};
 use super::store::RedisStore;
+use crate::lifespan::{ENDED_FOR, seconds_now};
 use crate::{Catalog, StoreError};
 
 /// Commands that are sent at once.
@@ -17,8 +17,6 @@ const BATCH: usize = 256;
 /// More members of a set than this are a mistake, and cutting a list of denied peers would be
 /// one too.
 const MOST_MEMBERS: usize = 10_000;
-/// For how long a deleted credential is named, in seconds.
-const ENDED_FOR: u64 = 86_400;
 const MOST_ENDED: isize = 10_000;
 
 impl RedisStore {
@@ -140,7 +138,7 @@ impl RedisStore {
 
     /// The latest ones first.
     async fn ended(&self) -> Result<Vec<(String, String)>, StoreError> {
-        let since = credentials::seconds_now().saturating_sub(ENDED_FOR);
+        let since = seconds_now().saturating_sub(ENDED_FOR);
         let mut pipeline = Pipeline::new();
         pipeline.zrevrange_withscores(keys::DISABLED, 0, MOST_ENDED - 1);
         pipeline.cmd("ZREVRANGEBYSCORE").arg(keys::DELETED).arg("+inf").arg(since);

@@ -4,7 +4,6 @@
 //! one name twice.
 
 use std::collections::HashMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use redis::Pipeline;
 use turn_credentials::LongTermKey;
@@ -12,14 +11,10 @@ use zeroize::Zeroizing;
 
 use super::keys;
 use super::store::RedisStore;
-use super::write::hex;
+use crate::hex::hex;
+use crate::lifespan::{KEPT, NAME_RESTS, seconds_now};
 use crate::{ManagedCredential, NewCredential, StoreError, StoredLimits};
 
-/// For how long the name of a deleted credential cannot be made anew, in seconds: other servers
-/// look every five, and end what goes by that name.
-const NAME_RESTS: u64 = 15;
-/// A deleted credential is forgotten then, in seconds.
-const KEPT: u64 = 2 * 86_400;
 /// Members of the list that are read at once.
 const PAGE: usize = 256;
 
@@ -246,11 +241,6 @@ pub(super) fn limits(fields: &Fields) -> StoredLimits {
 /// What is no number was not written by us, and grants nothing.
 pub(super) fn number(fields: &Fields, field: &str) -> Option<u64> {
     fields.get(field).map(|text| text.parse().unwrap_or(0))
-}
-
-/// Unix seconds.
-pub(super) fn seconds_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn shown(realm: &str, user: &str, fields: &Fields) -> ManagedCredential {

@@ -1,7 +1,6 @@
 //! Writing: the command line, and managed credentials.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::Write as _;
 
 use redis::Pipeline;
 use zeroize::Zeroizing;
@@ -9,6 +8,7 @@ use zeroize::Zeroizing;
 use super::credentials::{self, State};
 use super::keys;
 use super::store::RedisStore;
+use crate::hex::hex;
 use crate::{BoxFuture, Keys, ManagedCredential, NewCredential, RealmOption, StoreError, Writer};
 
 /// Keys that Redis looks at in one step of a list.
@@ -245,13 +245,4 @@ impl Writer for RedisStore {
     ) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(self.remove_credential(realm, user))
     }
-}
-
-/// The digits of a key, in small letters as coturn writes them.
-pub(super) fn hex(bytes: &[u8]) -> Zeroizing<String> {
-    let mut digits = Zeroizing::new(String::with_capacity(bytes.len() * 2));
-    for byte in bytes {
-        let _ = write!(digits, "{byte:02x}");
-    }
-    digits
 }

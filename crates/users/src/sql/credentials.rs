@@ -1,7 +1,5 @@
 //! Managed credentials, in a table of our own.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use zeroize::Zeroizing;
 
 use super::SqlStore;
@@ -9,14 +7,9 @@ use super::connection::Row;
 use super::failure::Failure;
 use super::read::{exact, limits, unsigned};
 use super::schema::Table;
-use super::write::hex;
+use crate::hex::hex;
+use crate::lifespan::{KEPT, NAME_RESTS, seconds_now};
 use crate::store::{ManagedCredential, NewCredential};
-
-/// For how long the name of a deleted credential cannot be made anew, in seconds: other servers
-/// look every five, and end what goes by that name.
-const NAME_RESTS: u64 = 15;
-/// A deleted credential is forgotten then, in seconds.
-const KEPT: u64 = 2 * 86_400;
 
 const TAKEN: &str = "a user or a credential has this name; choose another one";
 
@@ -198,11 +191,6 @@ impl SqlStore {
         let values = [seconds_now().into(), realm.into(), user.into()];
         Ok(lease.execute(statement, &values).await? > 0)
     }
-}
-
-/// Unix seconds.
-pub(super) fn seconds_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// The columns of a list.

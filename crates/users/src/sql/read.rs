@@ -5,18 +5,16 @@ use zeroize::Zeroizing;
 
 use super::SqlStore;
 use super::connection::Row;
-use super::credentials::{State, seconds_now};
+use super::credentials::State;
 use super::failure::Failure;
 use super::pool::Lease;
 use super::schema::{Table, Tables};
+use crate::lifespan::{ENDED_FOR, seconds_now};
 use crate::store::{Catalog, StoredLimits, StoredRealm, StoredUser};
 
 /// More rows of a table than this are a mistake, and cutting a list of denied peers would be one
 /// too. The statements ask for one more.
 const MOST_ROWS: usize = 10_000;
-
-/// For how long a deleted credential is named, in seconds.
-const ENDED_FOR: u64 = 86_400;
 
 impl SqlStore {
     pub(super) async fn read_user(

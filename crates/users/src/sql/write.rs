@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::read::{exact, pairs};
 use super::schema::{Table, Tables};
 use super::{SqlStore, WRITE_LIMIT};
+use crate::hex::hex;
 use crate::store::{
     BoxFuture, Keys, ManagedCredential, NewCredential, RealmOption, StoreError, Writer,
 };
@@ -287,27 +288,4 @@ fn make_file(path: &Path) -> io::Result<()> {
         fchown(&made, Some(directory.uid()), Some(directory.gid()))?;
     }
     Ok(())
-}
-
-/// Lower-case digits, as `turnadmin` writes them; wiped when dropped, as the key is.
-pub(super) fn hex(bytes: &[u8]) -> Zeroizing<String> {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    let mut text = Zeroizing::new(String::with_capacity(bytes.len() * 2));
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 0xF] {
-            text.extend(DIGITS.get(usize::from(digit)));
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_written_as_turnadmin_writes_them() {
-        assert_eq!(*hex(&[0x00, 0x9f, 0xA5]), "009fa5");
-    }
 }
