@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::rate::{Buckets, SourceRate};
+use super::settings::CredentialSettings;
 use crate::attempts::{Attempts, prefix};
 use crate::figures::Counted;
 
@@ -27,51 +28,6 @@ pub struct CredentialKeys {
     issued: Mutex<BTreeMap<String, u64>>,
     refused: Mutex<BTreeMap<&'static str, u64>>,
     salt: [u8; 32],
-}
-
-/// What is configured.
-#[derive(Debug, Clone, Default)]
-pub struct CredentialSettings {
-    /// Keys of applications.
-    pub server_keys: Vec<ServerKey>,
-    /// Keys of pages.
-    pub browser_keys: Vec<BrowserKey>,
-    /// How long a credential is good if nobody says.
-    pub ttl: Duration,
-    /// How long one is good at most.
-    pub max_ttl: Duration,
-    /// How often one source may ask; none: as often as it likes.
-    pub rate: Option<SourceRate>,
-}
-
-/// A key of an application. Its Debug form has no key.
-#[derive(Clone)]
-pub struct ServerKey {
-    /// What names it, in Basic credentials, in paths and in the figures.
-    pub id: String,
-    /// The key.
-    pub key: String,
-    /// The tenant whose secret is used.
-    pub tenant: Option<String>,
-    /// The realm; none: the default one.
-    pub realm: Option<String>,
-}
-
-/// A key of pages. Its Debug form has no key.
-#[derive(Clone)]
-pub struct BrowserKey {
-    /// The key.
-    pub key: String,
-    /// Origins of these pages, as in `https://app.example`; `*` is any.
-    pub origins: Vec<String>,
-    /// The beginning of the user's name; none: `web`.
-    pub user: Option<String>,
-    /// How long a credential is good; none: as for all.
-    pub ttl: Option<Duration>,
-    /// The tenant whose secret is used.
-    pub tenant: Option<String>,
-    /// The realm; none: the default one.
-    pub realm: Option<String>,
 }
 
 /// What somebody shows to be let in.
@@ -431,17 +387,5 @@ impl fmt::Debug for CredentialKeys {
             .field("server_keys", &rules.server.len())
             .field("browser_keys", &rules.browser.len())
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for ServerKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerKey").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for BrowserKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BrowserKey").field("origins", &self.origins).finish_non_exhaustive()
     }
 }

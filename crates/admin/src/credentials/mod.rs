@@ -12,13 +12,15 @@ mod keys;
 mod pages;
 mod rate;
 mod routes;
+mod settings;
 mod shapes;
 mod who;
 
 pub use door::{TlsConfigs, serve_credentials};
 pub use issuer::{IssueError, Issued, Issuer, Wish, is_tag, is_user_name};
-pub use keys::{BrowserKey, CredentialKeys, CredentialSettings, ServerKey};
+pub use keys::CredentialKeys;
 pub use rate::SourceRate;
 pub(crate) use routes::routes;
+pub use settings::{BrowserKey, CredentialSettings, ServerKey};
 pub use shapes::Shape;
 pub(crate) use shapes::{array, w3c};
