@@ -14,11 +14,13 @@
 #![forbid(unsafe_code)]
 
 mod contestant;
+mod floor;
 mod median;
 mod our_config;
 mod pinning;
 
 pub use contestant::{Contestant, Kind, Running, free_address};
+pub use floor::Floor;
 pub use median::median;
 pub use our_config::{Credentials, OurConfig};
 pub use pinning::{pin, pinned};

@@ -93,10 +93,14 @@ impl Findings {
             return complaint;
         }
         let here = || self.known.iter().filter(|(of, _)| of == section).map(|(_, name)| *name);
-        // A key of a realm is one of the whole server first.
+        // A table within this one is meant before others, and a key of a realm is one of the whole
+        // server first.
+        let is_within = |home: &str| {
+            home.strip_prefix(section.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        };
         let elsewhere = |name: &str| {
             let homes = self.known.iter().filter(|(_, known)| *known == name);
-            homes.min_by_key(|(home, _)| home.starts_with("realms."))
+            homes.min_by_key(|(home, _)| (!is_within(home), home.starts_with("realms.")))
         };
         let help = if let Some((home, _)) = elsewhere(key) {
             match home.as_str() {

@@ -33,7 +33,7 @@ pub struct Relay {
     /// The family of an Allocate that names none. Default: not written, which
     /// is IPv4, and IPv6 on a host that has no IPv4 relay address.
     pub default_family: Option<DefaultFamily>,
-    /// The longest nap between polls under load, at most 10 ms. Default: 200 µs.
+    /// The longest nap between polls under load, at most 10 ms. Default: 400 µs.
     pub latency_budget: Limit<Duration>,
     /// The DSCP of relayed packets, 0 to 63. Default: 0.
     pub dscp: u8,
@@ -77,7 +77,7 @@ impl Default for Relay {
             external_refresh: Duration::from_secs(30),
             ports: 49152..=65535,
             default_family: None,
-            latency_budget: Limit::At(Duration::from_micros(200)),
+            latency_budget: Limit::At(Duration::from_micros(400)),
             dscp: 0,
             rfc5766_channel_numbers: false,
             prefer_listener: false,

@@ -233,6 +233,11 @@ fn a_key_in_the_wrong_section_is_sent_to_its_own() {
             "auth.ports: unknown key | `ports` belongs under [relay]",
         ]
     );
+    // Of several places, one within the section.
+    assert_eq!(
+        brief("[tls]\nkey = 'privkey.pem'"),
+        ["tls.key: unknown key | `key` belongs under [tls.certificates]"]
+    );
     assert_eq!(
         brief("nonce-lifetime = \"1h\"\n"),
         ["nonce-lifetime: unknown key | did you mean `nonce_lifetime` of [auth]?"]

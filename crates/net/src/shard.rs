@@ -39,7 +39,7 @@ const AT_MOST_ENDED: usize = 1_024;
 
 /// Runs a shard on this thread until it is told to stop.
 pub(crate) fn run(plan: ShardPlan, mailbox: Mailbox) -> io::Result<()> {
-    // A nap of 200 µs must not become one of 250 µs.
+    // A nap must not become one that is 50 µs longer.
     set_timer_slack(Duration::from_micros(1))?;
     let napper = Arc::new(Napper::new(plan.latency_budget, Arc::clone(&plan.counters)));
     let before_waiting = Arc::clone(&napper);

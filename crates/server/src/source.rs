@@ -11,6 +11,7 @@
 //! like. TOML that does not parse is never tried as coturn's.
 
 use std::fmt;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use turn_config::{Config, Environment, LogLevel, Switches, UsagePath};
@@ -173,6 +174,7 @@ impl Source {
             (None, false) => found(&COTURNS.map(PathBuf::from)),
         };
         let Some(path) = named else { return self.imported(&parsed, None, surroundings) };
+        refuse_pipe(&path)?;
         let text = read(&path)?;
         if turn_coturn::looks_like_coturn(&path, &text) == turn_coturn::Format::Toml {
             let path = path.display();
@@ -263,7 +265,11 @@ fn switches(cli: &Cli) -> Switches {
 }
 
 /// What `path` is written in.
+///
+/// # Errors
+/// It cannot be read, or not again.
 fn format(path: &Path, said: Option<Format>) -> Result<Format, Unreadable> {
+    refuse_pipe(path)?;
     if let Some(format) = said {
         return Ok(format);
     }
@@ -281,6 +287,18 @@ fn format(path: &Path, said: Option<Format>) -> Result<Format, Unreadable> {
         turn_coturn::Format::Toml => Format::Toml,
         turn_coturn::Format::Coturn => Format::Coturn,
     })
+}
+
+/// A pipe would be read as empty the second time, at a reload for one.
+fn refuse_pipe(path: &Path) -> Result<(), Unreadable> {
+    if !path.metadata().is_ok_and(|found| found.file_type().is_fifo()) {
+        return Ok(());
+    }
+    Err(Unreadable(format!(
+        "error: {} is a pipe, and the configuration is read again at a reload\n  = help: write it to a file that only \
+         the server's user can read, and name that: -c FILE",
+        path.display()
+    )))
 }
 
 /// The first of `paths` that says something. One that cannot be read is taken, so that the reason
@@ -389,6 +407,16 @@ mod tests {
         let file = File::new("t.toml", "realm = 'a.b'\n");
         let error = load(&format!("turnserver -c {file} -v")).unwrap_err().to_string();
         assert!(error.contains("is TOML"), "{error}");
+    }
+
+    #[test]
+    fn a_pipe_is_refused_since_it_cannot_be_read_again() {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
+        for more in ["", " --format toml", " --format coturn", " -v"] {
+            let error = load(&format!("turnserver -c {path}{more}")).unwrap_err().to_string();
+            assert!(error.contains("is a pipe") && error.contains("-c FILE"), "{error}");
+        }
     }
 
     #[test]

@@ -22,22 +22,14 @@ struct Relay {
     header: [u8; 2],
 }
 
-/// What one step has done.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Served {
-    /// Datagrams forwarded.
-    pub(crate) datagrams: usize,
-    /// Whether the sockets that were asked have no more to give, so that the
-    /// next datagram on them makes a new event.
-    pub(crate) drained: bool,
-}
-
 /// The first channel number (RFC 8656 section 12).
 pub(crate) const FIRST_CHANNEL: u16 = 0x4000;
 
-/// Messages of one call to the listener, and at most from one relay socket in
-/// a step.
+/// Messages of one call to the listener.
 const AT_MOST: usize = 32;
+
+/// Messages of one call to a relay socket, which mostly has one.
+const AT_MOST_OF_RELAY: usize = 1;
 
 /// Receive buffers: what a step can hold before it must send.
 const SLOTS: usize = 64;
@@ -82,8 +74,8 @@ impl Forwarder {
         (0..).zip(&self.relays).try_for_each(|(token, relay)| set.add(&*relay.socket, token))
     }
 
-    /// Takes one batch from the listener and sends it to the peer.
-    pub(crate) fn serve_listener(&mut self) -> io::Result<Served> {
+    /// Takes one batch from the listener and sends it to the peer; says how many datagrams.
+    pub(crate) fn serve_listener(&mut self) -> io::Result<usize> {
         let fill = self.received.fill(&self.listener, AT_MOST)?;
         let mut datagrams = 0;
         for datagram in self.received.datagrams(fill.slots) {
@@ -94,18 +86,17 @@ impl Forwarder {
             }
         }
         self.flush();
-        Ok(Served { datagrams, drained: fill.drained })
+        Ok(datagrams)
     }
 
     /// Takes what the buffers hold from these relay sockets and sends it to
-    /// the clients.
-    pub(crate) fn serve_relays(&mut self, tokens: &[u64]) -> io::Result<Served> {
-        let mut served = Served { datagrams: 0, drained: true };
+    /// the clients; says how many datagrams.
+    pub(crate) fn serve_relays(&mut self, tokens: &[u64]) -> io::Result<usize> {
+        let mut datagrams = 0;
         for token in tokens {
             let relay = usize::try_from(*token).ok().and_then(|index| self.relays.get(index));
             let Some(relay) = relay else { continue };
-            let fill = self.received.fill(&relay.socket, AT_MOST)?;
-            served.drained &= fill.drained;
+            let fill = self.received.fill(&relay.socket, AT_MOST_OF_RELAY)?;
             for datagram in self.received.datagrams(fill.slots) {
                 let Some(client) = relay.client else { continue };
                 let length = datagram.bytes.len();
@@ -113,15 +104,15 @@ impl Forwarder {
                 let [l0, l1] = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
                 let payload = datagram.at.range(0..length);
                 self.sending.push(&self.listener, client, &[c0, c1, l0, l1], payload);
-                served.datagrams += 1;
+                datagrams += 1;
             }
             if self.received.free_slots() == 0 {
-                served.drained = false;
+                // The set is level-triggered: who was not asked is ready again.
                 break;
             }
         }
         self.flush();
-        Ok(served)
+        Ok(datagrams)
     }
 
     fn flush(&mut self) {

@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use turn_benches::Floor;
 use turn_udp::{Destination, Epoll, ListenerOptions, Ready, RecvBatch, SendBatch, UdpSocket};
 
 use crate::forwarder::FIRST_CHANNEL;
@@ -32,9 +33,9 @@ pub(crate) struct Options {
     /// The process whose CPU time counts.
     #[arg(long)]
     pid: u32,
-    /// Bytes of application data a packet.
-    #[arg(long, default_value_t = 160)]
-    size: usize,
+    /// Bytes of application data a packet, in turn.
+    #[arg(long, value_delimiter = ',', default_value = "160")]
+    sizes: Vec<usize>,
     /// Packets on their way at a time, without a rate.
     #[arg(long, default_value_t = 128)]
     window: u64,
@@ -44,24 +45,18 @@ pub(crate) struct Options {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Direction {
+enum Direction {
     /// From clients to the peer.
     Up,
     /// From the peer to clients.
     Down,
 }
 
-/// What one run has shown.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Outcome {
-    pub(crate) cpu_nanoseconds: u64,
-    /// How long the forwarder could have run and was not let: the mark of a
-    /// machine that does something else as well.
-    pub(crate) waited_nanoseconds: u64,
-    pub(crate) sent: u64,
-    pub(crate) delivered: u64,
-    /// Times that nothing came for a while although something had to.
-    pub(crate) stalls: u64,
+/// What has gone out and come in.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    sent: u64,
+    delivered: u64,
 }
 
 const WARM_UP: Duration = Duration::from_millis(400);
@@ -69,35 +64,33 @@ const WARM_UP: Duration = Duration::from_millis(400);
 /// In a closed loop, what has not come back by then is lost.
 const STALL: Duration = Duration::from_millis(20);
 
-/// Runs the load and prints its outcome as five numbers.
+/// A forwarder that waited for its core for a fiftieth of the time says more about the machine.
+const DISTURBED: u64 = 50;
+
+/// Runs the load and prints what it cost, as [`Floor`].
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     turn_udp::raise_descriptor_limit()?;
     let mut world = World::new(options)?;
     world.register()?;
     world.drive(options, WARM_UP)?;
     let (ran, waited) = schedstat(options.pid)?;
-    let mut outcome = world.drive(options, Duration::from_millis(options.milliseconds))?;
+    let Counted { sent, delivered } =
+        world.drive(options, Duration::from_millis(options.milliseconds))?;
     let (ran_now, waited_now) = schedstat(options.pid)?;
-    outcome.cpu_nanoseconds = ran_now - ran;
-    outcome.waited_nanoseconds = waited_now - waited;
-    let Outcome { cpu_nanoseconds, waited_nanoseconds, sent, delivered, stalls } = outcome;
-    writeln!(io::stdout(), "{cpu_nanoseconds} {waited_nanoseconds} {sent} {delivered} {stalls}")?;
+    let milliseconds = options.milliseconds;
+    let floor = Floor {
+        cpu_us_per_packet: precise(ran_now - ran) / 1e3 / precise(delivered.max(1)),
+        per_second: precise(delivered) * 1e3 / precise(milliseconds.max(1)),
+        lost: sent.saturating_sub(delivered),
+        is_disturbed: waited_now - waited > milliseconds * 1_000_000 / DISTURBED,
+    };
+    writeln!(io::stdout(), "{}", serde_json::to_string(&floor)?)?;
     Ok(())
 }
 
-impl Outcome {
-    /// Reads what `run` prints.
-    pub(crate) fn parse(line: &str) -> anyhow::Result<Self> {
-        let mut numbers = line.split_whitespace().map(str::parse);
-        let mut next = || numbers.next().context("five numbers")?.context("a number");
-        Ok(Self {
-            cpu_nanoseconds: next()?,
-            waited_nanoseconds: next()?,
-            sent: next()?,
-            delivered: next()?,
-            stalls: next()?,
-        })
-    }
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+const fn precise(count: u64) -> f64 {
+    count as f64
 }
 
 /// Nanoseconds that the main thread of a process has run, and that it has
@@ -118,8 +111,8 @@ struct World {
     ready: Ready,
     received: RecvBatch,
     sending: SendBatch,
-    /// A ChannelData message; its first two bytes change.
-    message: Vec<u8>,
+    /// ChannelData messages, one of each size; their first two bytes change.
+    messages: Vec<Vec<u8>>,
     /// The channel that sends next.
     turn: usize,
 }
@@ -138,9 +131,13 @@ impl World {
             set.add(&client, token)?;
             clients.push(Rc::new(client));
         }
-        let length = u16::try_from(options.size)?.to_be_bytes();
-        let mut message = vec![0; 4 + options.size];
-        message.splice(2..4, length);
+        anyhow::ensure!(!options.sizes.is_empty(), "no size");
+        let message = |size: &usize| {
+            let mut message = vec![0; 4 + size];
+            message.splice(2..4, u16::try_from(*size)?.to_be_bytes());
+            anyhow::Ok(message)
+        };
+        let messages = options.sizes.iter().map(message).collect::<Result<_, _>>()?;
         Ok(Self {
             clients,
             peer,
@@ -150,7 +147,7 @@ impl World {
             ready: Ready::new(),
             received: RecvBatch::new(256),
             sending: SendBatch::new(),
-            message,
+            messages,
             turn: 0,
         })
     }
@@ -167,10 +164,9 @@ impl World {
         Ok(())
     }
 
-    fn drive(&mut self, options: &Options, duration: Duration) -> anyhow::Result<Outcome> {
+    fn drive(&mut self, options: &Options, duration: Duration) -> anyhow::Result<Counted> {
         let direction = options.direction;
-        let mut outcome =
-            Outcome { cpu_nanoseconds: 0, waited_nanoseconds: 0, sent: 0, delivered: 0, stalls: 0 };
+        let mut counted = Counted::default();
         let start = Instant::now();
         let mut last = start;
         let mut on_their_way = 0;
@@ -184,21 +180,20 @@ impl World {
                 None => options.window - on_their_way,
                 Some(rate) => {
                     let due = elapsed.as_nanos() * u128::from(rate) / 1_000_000_000;
-                    u64::try_from(due)?.saturating_sub(outcome.sent)
+                    u64::try_from(due)?.saturating_sub(counted.sent)
                 }
             };
             if due > 0 {
                 self.send(direction, due);
-                outcome.sent += due;
+                counted.sent += due;
                 on_their_way += due;
             }
             let arrived = self.receive(direction)?;
-            outcome.delivered += arrived;
+            counted.delivered += arrived;
             on_their_way = on_their_way.saturating_sub(arrived);
             if arrived > 0 {
                 last = now;
             } else if options.rate.is_none() && now - last > STALL {
-                outcome.stalls += 1;
                 on_their_way = 0;
                 last = now;
             }
@@ -207,26 +202,29 @@ impl World {
         let until = Instant::now() + Duration::from_millis(5);
         while on_their_way > 0 && Instant::now() < until {
             let arrived = self.receive(direction)?;
-            outcome.delivered += arrived;
+            counted.delivered += arrived;
             on_their_way = on_their_way.saturating_sub(arrived);
         }
-        Ok(outcome)
+        Ok(counted)
     }
 
     /// Sends `count` packets, one a channel in turn.
     fn send(&mut self, direction: Direction, count: u64) {
-        let channels = self.clients.iter().zip(&self.relays).zip(FIRST_CHANNEL..);
-        for ((client, relay), channel) in
+        let Self { clients, relays, messages, sending, .. } = self;
+        let kinds = messages.len();
+        let channels = clients.iter().zip(&*relays).zip(FIRST_CHANNEL..).enumerate();
+        for (at, ((client, relay), channel)) in
             channels.cycle().skip(self.turn).take(usize::try_from(count).unwrap_or(0))
         {
+            let Some(message) = messages.get_mut(at % kinds) else { continue };
             match direction {
                 Direction::Up => {
-                    self.message.splice(..2, channel.to_be_bytes());
-                    self.sending.push_bytes(client, self.listener, &self.message);
+                    message.splice(..2, channel.to_be_bytes());
+                    sending.push_bytes(client, self.listener, message);
                 }
                 Direction::Down => {
-                    let payload = self.message.get(4..).unwrap_or_default();
-                    self.sending.push_bytes(&self.peer, *relay, payload);
+                    let payload = message.get(4..).unwrap_or_default();
+                    sending.push_bytes(&self.peer, *relay, payload);
                 }
             }
         }

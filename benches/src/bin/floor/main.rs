@@ -1,40 +1,24 @@
 //! The floor: what relaying costs when nothing but the sockets costs anything.
 //!
-//! A forwarder with one relay socket a channel, a 4-byte ChannelData header
-//! (RFC 8656 section 12.4) and a table index, on the wrappers of `turn-udp`,
-//! with two loops: a bare epoll loop, and the loop of a shard inside a tokio
-//! runtime. `floor` alone measures one against the other; `floor forward` and
-//! `floor load` are its two halves, each on a core of its own.
-//!
-//! What it prints is CPU time of the forwarder a delivered packet, the median
-//! of interleaved rounds, and the median of the rounds' own ratios.
+//! A forwarder with one relay socket a channel, a 4-byte ChannelData header (RFC 8656 section 12.4)
+//! and a table index, around a bare epoll loop on the wrappers of `turn-udp`. `versus-coturn` measures
+//! it in the same rounds as the servers; `floor forward` and `floor load` are its two halves, each on
+//! a core of its own.
 
-mod bare_loop;
-mod duel;
 mod forwarder;
 mod load;
+mod looping;
 mod pace;
-mod tokio_loop;
 
 use std::{net::SocketAddr, time::Duration};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::Parser;
 
 #[derive(Parser)]
-#[command(about = "Measures a shard's loop against a bare epoll loop")]
-struct Arguments {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    duel: duel::Options,
-}
-
-#[derive(Subcommand)]
+#[command(about = "Forwards between clients and a peer without any TURN, and measures that")]
 enum Command {
     /// Forwards until it is killed; prints its ports.
     Forward {
-        #[arg(long, value_enum)]
-        r#loop: Loop,
         /// Relay sockets.
         #[arg(long)]
         sockets: usize,
@@ -49,28 +33,14 @@ enum Command {
     Load(load::Options),
 }
 
-/// How the forwarder waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Loop {
-    /// `epoll_wait`, and nothing else on the thread.
-    Bare,
-    /// A tokio current-thread runtime.
-    Tokio,
-}
-
 fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    match arguments.command {
-        None => duel::run(&arguments.duel),
-        Some(Command::Load(options)) => load::run(&options),
-        Some(Command::Forward { r#loop, sockets, peer, nap }) => {
+    match Command::parse() {
+        Command::Load(options) => load::run(&options),
+        Command::Forward { sockets, peer, nap } => {
             let forwarder = forwarder::Forwarder::new(sockets, peer)?;
             let pace = pace::Pace::new((nap > 0).then(|| Duration::from_micros(nap)));
             turn_udp::set_timer_slack(Duration::from_micros(1))?;
-            match r#loop {
-                Loop::Bare => bare_loop::run(forwarder, pace),
-                Loop::Tokio => tokio_loop::run(forwarder, pace),
-            }
+            looping::run(forwarder, pace)
         }
     }
 }

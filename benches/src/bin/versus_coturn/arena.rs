@@ -7,11 +7,11 @@ use std::{
 };
 
 use anyhow::Context;
-use turn_benches::{Contestant, Credentials, Kind, Running, pinned};
+use turn_benches::{Contestant, Credentials, Floor, Kind, Running, pinned};
 use turn_client::load::{Direction, Plan, Report};
 
 use crate::{
-    Arguments,
+    Arguments, bare,
     binaries::{Binaries, debian_coturn},
     case::Case,
     crossing,
@@ -100,10 +100,28 @@ impl Arena {
                 *run = Some(it);
             }
         }
+        let floor = case.beside_floor.map(|nap| self.floor(&case.plan, nap)).transpose()?;
+        if let Some(floor) = &floor {
+            print_floor(out, round, case, floor)?;
+        }
         let [ours, theirs, mux] = places.map(|(_, _, run)| run);
         let Run { report: ours, crossed } = ours.context("a run")?;
         let theirs = theirs.context("a run")?.report;
-        Ok(Round { ours, theirs, mux: mux.map(|run| run.report), crossed })
+        Ok(Round { ours, theirs, mux: mux.map(|run| run.report), floor, crossed })
+    }
+
+    /// One run of the bare forwarder, or a few until one is undisturbed.
+    fn floor(&self, plan: &Plan, nap: u64) -> anyhow::Result<Floor> {
+        let cores = [self.server_core, self.load_core];
+        let run = || bare::measure(&self.binaries.floor, cores, plan, nap);
+        let mut last = run()?;
+        for _ in 0..self.repeats {
+            if !last.is_disturbed {
+                break;
+            }
+            last = run()?;
+        }
+        Ok(last)
     }
 
     /// A server, unless nobody has said where it is.
@@ -213,6 +231,20 @@ fn print_run(
         } else {
             format!("  refused {:?}", report.refused)
         },
+    )
+}
+
+fn print_floor(out: &mut impl Write, round: usize, case: &Case, floor: &Floor) -> io::Result<()> {
+    let Floor { cpu_us_per_packet, per_second, lost, is_disturbed } = floor;
+    writeln!(
+        out,
+        "round {:2}  {} {:36} {:11} {cpu_us_per_packet:8.2} {:6} {per_second:8.0}/s  lost {lost}{}",
+        round + 1,
+        case.pattern,
+        case.name,
+        "floor",
+        case.figure.unit(),
+        if *is_disturbed { "  DISTURBED" } else { "" },
     )
 }
 

@@ -8,10 +8,11 @@ use std::{
 
 use anyhow::Context;
 
-/// The server and the load generator.
+/// The server, the load generator and the bare forwarder.
 pub(crate) struct Binaries {
     pub(crate) turnserver: PathBuf,
     pub(crate) load: PathBuf,
+    pub(crate) floor: PathBuf,
 }
 
 /// The workspace's target directory.
@@ -36,15 +37,20 @@ impl Binaries {
             };
             let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let mut command = Command::new(cargo);
-            command.args(["build", "--quiet", "--profile", profile, "--bins"]);
+            command.args(["build", "--quiet", "--profile", profile]);
             command.args(["--package", "turnserver", "--package", "turn-client"]);
+            command.args(["--package", "turn-benches"]);
+            command.args(
+                ["turnserver", "turnserver-load", "floor"].map(|bin| ["--bin", bin]).as_flattened(),
+            );
             command.current_dir(env!("CARGO_MANIFEST_DIR"));
             anyhow::ensure!(command.status()?.success(), "the programs cannot be built");
         }
-        let [turnserver, load] = ["turnserver", "turnserver-load"].map(|it| directory.join(it));
-        for program in [&turnserver, &load] {
+        let [turnserver, load, floor] =
+            ["turnserver", "turnserver-load", "floor"].map(|it| directory.join(it));
+        for program in [&turnserver, &load, &floor] {
             anyhow::ensure!(program.is_file(), "{} is not there", program.display());
         }
-        Ok(Self { turnserver, load })
+        Ok(Self { turnserver, load, floor })
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Case {
     /// The highest ratio to coturn's mux mode, where it takes part: it has one relay socket for all
     /// allocations and tells them apart by their peers.
     pub(crate) beside_mux: Option<Option<f64>>,
+    /// The nap of the bare forwarder in microseconds, where it takes part.
+    pub(crate) beside_floor: Option<u64>,
 }
 
 /// What is compared.
@@ -49,7 +51,7 @@ pub(crate) enum Goal {
 const STREAMS: usize = 300;
 
 /// The default latency budget in microseconds.
-const BUDGET: f64 = 200.0;
+const BUDGET: u16 = 400;
 
 impl Figure {
     /// The figure of one run.
@@ -82,6 +84,7 @@ impl Case {
             length: 1,
             sides: [Kind::Ours, Kind::Coturn],
             beside_mux: None,
+            beside_floor: None,
         }
     }
 
@@ -102,6 +105,11 @@ impl Case {
     fn of_latency(self, above: f64) -> Self {
         let goal = Goal::Above(above);
         Self { figure: Figure::Latency, goal, length: 2, ..self.full_only() }
+    }
+
+    /// Beside a forwarder without TURN that naps for so many microseconds.
+    fn beside_floor(self, nap: u16) -> Self {
+        Self { beside_floor: Some(nap.into()), ..self }
     }
 
     fn beside_mux(self, must: Option<f64>) -> Self {
@@ -150,8 +158,8 @@ fn many() -> impl Iterator<Item = Case> {
             },
         )
     };
-    let beside_mux = |case: Case| case.beside_mux(None);
-    of(1_000).map(beside_mux).chain(of(5_000).map(Case::full_only))
+    let beside = |case: Case| case.beside_mux(None).beside_floor(BUDGET);
+    of(1_000).map(beside).chain(of(5_000).map(Case::full_only))
 }
 
 /// 1,000 calls at 30 packets a second each, small and large ones in turn.
@@ -163,16 +171,18 @@ fn media() -> impl Iterator<Item = Case> {
     let goals = [(0.55, 0.45), (0.58, 0.48)];
     let media = up_and_down().into_iter().zip(goals).map(|(direction, (must, aim))| {
         let name = format!("media 30 kpps, {}", direction.name());
-        Case::new('c', name, media_plan(direction), must, aim).beside_mux(None)
+        let case = Case::new('c', name, media_plan(direction), must, aim);
+        case.beside_mux(None).beside_floor(BUDGET)
     });
     let faster = up_and_down().into_iter().zip(goals).map(|(direction, (must, aim))| {
         let name = format!("media 50 kpps, {}", direction.name());
         let plan = Plan { rate: Some(50_000), ..media_plan(direction) };
-        Case::new('c', name, plan, must, aim).full_only()
+        Case::new('c', name, plan, must, aim).full_only().beside_floor(BUDGET)
     });
     let without_nap = up_and_down().map(|direction| {
         let name = format!("media 30 kpps, nap off, {}", direction.name());
-        let case = Case::new('c', name, media_plan(direction), 0.78, 0.78).full_only();
+        let case = Case::new('c', name, media_plan(direction), 0.78, 0.78);
+        let case = case.full_only().beside_floor(0);
         Case { sides: [Kind::OursWithoutNap, Kind::Coturn], ..case }
     });
     media.chain(faster).chain(without_nap)
@@ -244,7 +254,7 @@ fn latency() -> impl Iterator<Item = Case> {
     up_and_down().into_iter().map(|direction| {
         let name = format!("latency at 55 kpps, {}", direction.name());
         let plan = Plan { direction, rate: Some(55_000), ..Plan::default() };
-        Case::new('l', name, plan, 1.0, 1.0).of_latency(2.0 * BUDGET)
+        Case::new('l', name, plan, 1.0, 1.0).of_latency(2.0 * f64::from(BUDGET))
     })
 }
 
@@ -263,7 +273,7 @@ fn shards() -> impl Iterator<Item = Case> {
     // Half of what coturn can do, as for latency.
     let plan = Plan { direction: Direction::Pairs, rate: Some(35_000), ..Plan::default() };
     let across = Case::new('s', "2 shards : coturn, latency of pairs at 35 kpps", plan, 1.0, 1.0);
-    let across = across.of_latency(3.0 * BUDGET);
+    let across = across.of_latency(3.0 * f64::from(BUDGET));
     let across = Case { sides: [Kind::OursTwoShards, Kind::Coturn], ..across };
     let at_rate = beside_one(Some(50_000), "50 kpps");
     at_rate.into_iter().chain(beside_one(None, "saturated")).chain([across])

@@ -1,7 +1,7 @@
 //! The rounds of one case, and what they come to.
 
 use serde::Serialize;
-use turn_benches::median;
+use turn_benches::{Floor, median};
 use turn_client::load::{Limit, Report};
 
 use crate::case::{Case, Figure, Goal};
@@ -18,6 +18,8 @@ pub(crate) struct Round {
     pub(crate) ours: Report,
     pub(crate) theirs: Report,
     pub(crate) mux: Option<Report>,
+    /// The same load through a forwarder without TURN.
+    pub(crate) floor: Option<Floor>,
     /// The share of our packets that went from shard to shard, where there are several.
     pub(crate) crossed: Option<f64>,
 }
@@ -37,6 +39,9 @@ pub(crate) struct Summary {
     pub(crate) ours: Option<f64>,
     pub(crate) theirs: Option<f64>,
     pub(crate) mux: Option<f64>,
+    /// What the same load costs without TURN, and the median of its ratios to theirs.
+    pub(crate) floor: Option<f64>,
+    pub(crate) floor_ratio: Option<f64>,
     /// The median of the rounds' own ratios, and their span.
     pub(crate) ratio: Option<f64>,
     pub(crate) least: Option<f64>,
@@ -58,8 +63,8 @@ pub(crate) struct Summary {
 }
 
 pub(crate) const HEADER: &str = "\
-| | case | ours | coturn | ratio | min-max | must | aim | verdict | kpps | lost % | p99 µs | n |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|";
+| | case | ours | coturn | ratio | min-max | must | aim | verdict | floor | kpps | lost % | p99 µs | n |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
 
 pub(crate) const MUX_HEADER: &str = "\
 | | case | ours | coturn mux | ratio | must |
@@ -99,6 +104,11 @@ impl Duel {
             let mux = round.mux.as_ref().filter(|mux| Role::Yardstick.can_use(figure, mux))?;
             ratio(figure, &round.ours, mux)
         });
+        let floor = |round: &&&Round| Some(round.floor?.cpu_us_per_packet);
+        let to_floor = used.iter().filter_map(|round| {
+            let theirs = figure.of(&round.theirs).filter(|theirs| *theirs > 0.0)?;
+            Some(floor(&round)? / theirs)
+        });
         let lost = [lost_share(&used, |it| &it.ours), lost_share(&used, |it| &it.theirs)];
         let ours = middle(used.iter().filter_map(|round| figure.of(&round.ours)));
         let theirs = middle(used.iter().filter_map(|round| figure.of(&round.theirs)));
@@ -111,6 +121,8 @@ impl Duel {
             ours,
             theirs,
             mux: middle(used.iter().filter_map(|round| figure.of(round.mux.as_ref()?))),
+            floor: middle(used.iter().filter_map(|round| floor(&round))),
+            floor_ratio: middle(to_floor),
             ratio,
             least: ratios.iter().copied().reduce(f64::min),
             most: ratios.iter().copied().reduce(f64::max),
@@ -146,13 +158,15 @@ impl Duel {
             0 => String::new(),
             count => format!(" ({count} generator-bound for ours)"),
         };
+        let floor = summary.floor.zip(summary.floor_ratio);
+        let floor = floor.map(|(cost, ratio)| format!("{cost:.2} ({ratio:.2})"));
         let at_most = if summary.bounds > 0 { "≤ " } else { "" };
         let disturbed = match summary.disturbed {
             0 => String::new(),
             count => format!(" ({count} disturbed)"),
         };
         format!(
-            "| {} | {}, {} | {at_most}{} | {} | {at_most}{} | {} - {} | {must} | {aim} | {} | {} | \
+            "| {} | {}, {} | {at_most}{} | {} | {at_most}{} | {} - {} | {must} | {aim} | {} | {} | {} | \
              {:.2}, {:.2} | {} | {}{unused}{bounds}{disturbed} |",
             self.case.pattern,
             self.case.name,
@@ -163,6 +177,7 @@ impl Duel {
             shown(summary.least),
             shown(summary.most),
             summary.verdict,
+            floor.as_deref().unwrap_or("-"),
             pair(|report| report.per_second / 1e3, 1),
             summary.lost[0] * 100.0,
             summary.lost[1] * 100.0,
@@ -286,7 +301,7 @@ mod tests {
         let duel = |ours: &Report, theirs: &Report| {
             let case = cases().into_iter().next().unwrap();
             let (ours, theirs) = (ours.clone(), theirs.clone());
-            let round = Round { ours, theirs, mux: None, crossed: None };
+            let round = Round { ours, theirs, mux: None, floor: None, crossed: None };
             Duel { case, rounds: vec![round] }
         };
         let summary = duel(&bound, &free).summary();

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod arena;
+mod bare;
 mod binaries;
 mod case;
 mod crossing;

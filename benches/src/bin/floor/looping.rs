@@ -1,4 +1,4 @@
-//! The floor proper: one epoll set, one thread, nothing else.
+//! The loop: one epoll set, one thread, nothing else.
 
 use turn_udp::{Epoll, Ready, nap};
 
@@ -16,11 +16,11 @@ pub(crate) fn run(mut forwarder: Forwarder, mut pace: Pace) -> anyhow::Result<()
         let tokens = set.wait(&mut ready, None)?;
         let mut datagrams = 0;
         if tokens.contains(&LISTENER) {
-            datagrams += forwarder.serve_listener()?.datagrams;
+            datagrams += forwarder.serve_listener()?;
         }
         // The listener's token names no relay and is passed over.
         if tokens.iter().any(|token| *token != LISTENER) {
-            datagrams += forwarder.serve_relays(tokens)?.datagrams;
+            datagrams += forwarder.serve_relays(tokens)?;
         }
         if let Some(budget) = pace.after(datagrams) {
             nap(budget);
