@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use turn_client::{AllocateOptions, Client, Credentials, Error, TlsOptions};
+use turn_codec::StatusCode;
 use turn_config::{Config, Listen, Transport};
 use zeroize::Zeroizing;
 
@@ -104,28 +105,24 @@ impl Probe {
         let (told, tells) = mpsc::channel();
         // A connection that hangs ends with the process.
         std::thread::spawn(move || told.send(self.ask()));
-        let failed = |why: String| {
-            format!(
-                "error: {shown}: {why}\n  = help: see whether the server runs (`turnserver status`), listens there \
-                 and is let through the firewall"
-            )
-        };
-        match tells.recv_timeout(WITHIN) {
-            Ok(Ok(answer)) => Ok(format!("{shown}: {answer}\n")),
-            Ok(Err(why)) => Err(failed(why)),
-            Err(_) => Err(failed("no answer in time".to_owned())),
+        let answer = tells.recv_timeout(WITHIN).unwrap_or(Err(Failure::from(Error::Timeout)));
+        match answer {
+            Ok(answer) => Ok(format!("{shown}: {answer}\n")),
+            Err(Failure { why, help }) => Err(format!("error: {shown}: {why}\n  = help: {help}")),
         }
     }
 
-    fn ask(&self) -> Result<String, String> {
+    fn ask(&self) -> Result<String, Failure> {
         let Target { transport, host, port } = &self.target;
         let found = (host.as_str(), *port).to_socket_addrs();
-        let found = found.map_err(|error| format!("not found: {error}"))?;
-        let mut last = "the name has no address".to_owned();
+        let not_found =
+            |why| Failure { why, help: "name the server as its clients find it: --url" };
+        let found = found.map_err(|error| not_found(format!("not found: {error}")))?;
+        let mut last = not_found("the name has no address".to_owned());
         for server in found {
             match self.ask_at(*transport, server) {
                 Ok(answer) => return Ok(answer),
-                Err(error) => last = error.to_string(),
+                Err(error) => last = error.into(),
             }
         }
         Err(last)
@@ -165,6 +162,39 @@ impl Probe {
     }
 }
 
+/// Nothing usable came back.
+struct Failure {
+    why: String,
+    help: &'static str,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let help = match error.code() {
+            Some(StatusCode::UNAUTHENTICATED | StatusCode::WRONG_CREDENTIALS) => {
+                "the server does not take this name and password: see `turnserver users list`, the realm, and for \
+                 a time-limited name that both clocks are right"
+            }
+            Some(StatusCode::FORBIDDEN) => "the user may not allocate here: see the server's log",
+            Some(StatusCode::ALLOCATION_QUOTA_REACHED) => {
+                "the user, this address or the realm has as many allocations as it may: see [limits] and \
+                 `turnserver allocations`"
+            }
+            Some(StatusCode::SERVER_ERROR) => {
+                "the server's log says why; a store of credentials that is down also shows in `turnserver status`"
+            }
+            Some(StatusCode::INSUFFICIENT_CAPACITY) => {
+                "the server drains, or has no port left: see `turnserver status` and relay.ports"
+            }
+            Some(_) => "the server's log at level debug says more",
+            None => {
+                "see whether the server runs (`turnserver status`), listens there and is let through the firewall"
+            }
+        };
+        Self { why: error.to_string(), help }
+    }
+}
+
 fn name(transport: Transport) -> &'static str {
     match transport {
         Transport::Udp => "udp",
@@ -180,6 +210,8 @@ const WITHIN: Duration = Duration::from_millis(4_500);
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use turn_client::Refusal;
 
     use super::*;
 
@@ -212,6 +244,25 @@ mod tests {
         assert_eq!(of(tcp), Ok((Transport::Tcp, "::1".to_owned(), 9)));
         let error = of(&format!("{tcp}proxy_protocol = ['10.0.0.0/8']")).unwrap_err();
         assert!(error.contains("--url"), "{error}");
+    }
+
+    #[test]
+    fn a_refusal_has_its_own_help() {
+        let of = |code| {
+            let refusal = Refusal {
+                code,
+                reason: String::new(),
+                unknown_attributes: Vec::new(),
+                alternate_server: None,
+                is_authenticated: false,
+            };
+            Failure::from(Error::Refused(refusal)).help
+        };
+        assert!(of(StatusCode::UNAUTHENTICATED).contains("password"));
+        assert!(of(StatusCode::ALLOCATION_QUOTA_REACHED).contains("[limits]"));
+        assert!(of(StatusCode::INSUFFICIENT_CAPACITY).contains("relay.ports"));
+        assert!(of(StatusCode::SERVER_ERROR).contains("log"));
+        assert!(Failure::from(Error::Timeout).help.contains("firewall"));
     }
 
     #[test]
