@@ -30,6 +30,7 @@ pub(crate) async fn server(text: &str) -> Result<Vec<SocketAddr>, String> {
 }
 
 async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    // [R15] No packet and no request waits for it, and its failure leaves what was found before.
     match timeout(PATIENCE, lookup_host((host, port))).await {
         Ok(Ok(found)) => Ok(found.collect()),
         Ok(Err(error)) => Err(format!("{host} is not resolved: {error}")),

@@ -236,6 +236,7 @@ impl CredentialKeys {
             };
         }
         if let Some(grant) = browser {
+            // [H23] Whoever reads the page's key can use it on that page alone.
             return match page {
                 _ if presented.id.is_some() => Err(Refusal::NeedsServerKey),
                 Page::None => Err(Refusal::NoOrigin),

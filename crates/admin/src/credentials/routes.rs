@@ -219,6 +219,7 @@ fn wish(grant: &Grant, asked: Asked) -> Result<Wish, Failure> {
     let (user, tag, ttl) = match &grant.choice {
         Choice::Fixed { user, ttl } => (Some(user.clone()), None, *ttl),
         Choice::Free { ttl, max_ttl } => {
+            // [H23]
             let wanted = asked.ttl.map_or(*ttl, Duration::from_secs);
             if wanted.is_zero() || wanted > *max_ttl {
                 let most = max_ttl.as_secs();
