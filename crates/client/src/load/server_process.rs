@@ -1,6 +1,6 @@
 //! What the kernel knows of the server under load: its CPU time and its memory.
 
-use std::{fs, io};
+use std::{fmt, fs, io};
 
 use serde::{Deserialize, Serialize};
 
@@ -55,17 +55,25 @@ impl ServerProcess {
     /// CPU time so far; zero for an unknown server.
     pub(crate) fn cpu_time(&self) -> io::Result<CpuTime> {
         self.pids.iter().try_fold(CpuTime::default(), |sum, pid| {
-            Ok(sum + CpuTime::of_threads(*pid, |name| name.starts_with(&self.threads))?)
+            let time = CpuTime::of_threads(*pid, |name| name.starts_with(&self.threads));
+            Ok(sum + time.map_err(|error| unknown(*pid, error))?)
         })
     }
 
     /// Resident memory in KiB; zero for an unknown server.
     pub(crate) fn rss_kib(&self) -> io::Result<u64> {
         self.pids.iter().try_fold(0, |sum, pid| {
-            let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-            Ok(sum + vm_rss(&status).ok_or(io::ErrorKind::InvalidData)?)
+            let status = fs::read_to_string(format!("/proc/{pid}/status"));
+            let status = status.map_err(|error| unknown(*pid, error))?;
+            let rss = vm_rss(&status).ok_or_else(|| unknown(*pid, "it has ended"))?;
+            Ok(sum + rss)
         })
     }
+}
+
+/// Nothing is known of a process that somebody has named.
+fn unknown(pid: u32, why: impl fmt::Display) -> io::Error {
+    io::Error::other(format!("process {pid} of the server: {why}"))
 }
 
 fn vm_rss(status: &str) -> Option<u64> {
@@ -91,5 +99,14 @@ mod tests {
         let unknown = ServerProcess::unknown();
         assert!(!unknown.is_known());
         assert_eq!((unknown.rss_kib().unwrap(), unknown.cpu_time().unwrap().ran), (0, 0));
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_is_named() {
+        // Linux has no such id.
+        let nobody = ServerProcess::of(vec![u32::MAX]);
+        for error in [nobody.rss_kib().unwrap_err(), nobody.cpu_time().unwrap_err()] {
+            assert!(error.to_string().contains("process 4294967295 of the server"), "{error}");
+        }
     }
 }
