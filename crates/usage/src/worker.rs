@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::database::Database;
@@ -18,6 +18,9 @@ use crate::{Day, Ended, Live, LogPage, LogQuery, Options, Query, UsageError, Usa
 
 /// How often what was counted is written.
 const COMMIT: Duration = Duration::from_secs(5);
+
+/// How long messages gather before the next look.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// How long a query may take.
 const QUERY: Duration = Duration::from_secs(30);
@@ -91,7 +94,7 @@ impl Worker {
         loop {
             tokio::select! {
                 message = self.messages.recv() => match message {
-                    Some(message) => self.take(message).await,
+                    Some(message) => self.take_all(message).await,
                     None => break,
                 },
                 _ = commit.tick() => self.begin_commit(),
@@ -111,6 +114,17 @@ impl Worker {
         // What is not taken by then is called after the next start.
         let _ = timeout(LAST_CALLS, calls).await;
         self.database.close().await;
+    }
+
+    /// Takes this message and what has come behind it, and then lets some more come: whoever hands
+    /// over has a thread to wake only where it waits, and shards hand over each end.
+    async fn take_all(&mut self, message: Message) {
+        self.take(message).await;
+        for _ in 0..self.messages.max_capacity() {
+            let Ok(message) = self.messages.try_recv() else { break };
+            self.take(message).await;
+        }
+        sleep(GATHER).await;
     }
 
     async fn take(&mut self, message: Message) {
