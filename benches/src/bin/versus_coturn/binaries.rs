@@ -15,6 +15,9 @@ pub(crate) struct Binaries {
     pub(crate) floor: PathBuf,
 }
 
+/// Their names, in the order of [`Binaries`].
+const PROGRAMS: [&str; 3] = ["turnserver", "turnserver-load", "floor"];
+
 /// The workspace's target directory.
 pub(crate) fn target() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")
@@ -40,14 +43,11 @@ impl Binaries {
             command.args(["build", "--quiet", "--profile", profile]);
             command.args(["--package", "turnserver", "--package", "turn-client"]);
             command.args(["--package", "turn-benches"]);
-            command.args(
-                ["turnserver", "turnserver-load", "floor"].map(|bin| ["--bin", bin]).as_flattened(),
-            );
+            command.args(PROGRAMS.map(|program| ["--bin", program]).as_flattened());
             command.current_dir(env!("CARGO_MANIFEST_DIR"));
             anyhow::ensure!(command.status()?.success(), "the programs cannot be built");
         }
-        let [turnserver, load, floor] =
-            ["turnserver", "turnserver-load", "floor"].map(|it| directory.join(it));
+        let [turnserver, load, floor] = PROGRAMS.map(|program| directory.join(program));
         for program in [&turnserver, &load, &floor] {
             anyhow::ensure!(program.is_file(), "{} is not there", program.display());
         }
