@@ -10,8 +10,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 use tokio::task::{spawn_local, yield_now};
-use tokio::time::{MissedTickBehavior, interval};
-use turn_udp::{Epoll, RecvBatch, SendBatch, Watched, release_freed_memory, set_timer_slack};
+use turn_udp::{
+    Epoll, RecvBatch, SendBatch, Ticker, Watched, release_freed_memory, set_timer_slack,
+};
 
 use crate::clock;
 use crate::core::{BUFFERS, Core};
@@ -109,11 +110,16 @@ async fn serve(plan: ShardPlan, napper: Arc<Napper>, mut mailbox: Mailbox) -> io
         sender: sender.clone(),
     };
     let packets = spawn_local(packets.run());
-    let expiry = spawn_local(expire(Rc::clone(&core)));
-    let sweep = spawn_local(sweep(Rc::clone(&core), plan.patience));
+    // Not the runtime's timers: it waits without a deadline where it has none.
+    let ticks = |interval| Watched::new(Ticker::every(interval)?);
+    let mut expiry = spawn_local(expire(Rc::clone(&core), ticks(EXPIRY_INTERVAL)?));
+    let sweeps = ticks(plan.patience.sweep_interval())?;
+    let mut sweep = spawn_local(sweep(Rc::clone(&core), sweeps, plan.patience));
     let ended = tokio::select! {
         () = messages(&context, &mut mailbox, &sender) => Ok(()),
         ended = packets => ended.map_err(io::Error::other).flatten(),
+        ended = &mut expiry => ended.map_err(io::Error::other).flatten(),
+        ended = &mut sweep => ended.map_err(io::Error::other).flatten(),
     };
     expiry.abort();
     sweep.abort();
@@ -215,21 +221,21 @@ fn serve_message(core: &mut Core, message: Message) {
 }
 
 /// The clock task.
-async fn expire(core: Rc<RefCell<Core>>) {
-    let mut ticks = interval(EXPIRY_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+async fn expire(core: Rc<RefCell<Core>>, ticks: Watched<Ticker>) -> io::Result<()> {
     loop {
-        ticks.tick().await;
+        ticks.tick().await?;
         core.borrow_mut().expire(clock::now());
     }
 }
 
 /// The sweep over the connections: who takes too long is told to end.
-async fn sweep(core: Rc<RefCell<Core>>, patience: Patience) {
-    let mut ticks = interval(patience.sweep_interval());
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+async fn sweep(
+    core: Rc<RefCell<Core>>,
+    ticks: Watched<Ticker>,
+    patience: Patience,
+) -> io::Result<()> {
     loop {
-        ticks.tick().await;
+        ticks.tick().await?;
         let mut core = core.borrow_mut();
         let now = clock::now();
         core.host.sweep(now, &patience);

@@ -7,13 +7,14 @@
 //! * [`RecvBatch`], which `recvmmsg` fills and which yields [`Datagram`]s;
 //! * [`SendBatch`], which collects datagrams, most of them ranges of a
 //!   `RecvBatch`, and sends them in runs;
-//! * [`Epoll`], a level-triggered set of sockets;
+//! * [`Epoll`], a level-triggered set of sockets, and [`Ticker`], a timer to
+//!   wait for beside them;
 //! * [`verdict`], which says what an error of a socket means for its owner;
 //! * [`capabilities`], [`interface_addresses`], [`default_route_source`],
 //!   [`raise_descriptor_limit`], [`nap`], [`set_timer_slack`] and
 //!   [`release_freed_memory`], what a server asks of its host;
-//! * `Watched` (feature `tokio`), readiness of a socket or an `Epoll` from a
-//!   tokio runtime.
+//! * `Watched` (feature `tokio`), readiness of a socket, an `Epoll` or a
+//!   `Ticker` from a tokio runtime.
 //!
 //! Nothing here knows STUN or TURN. Nothing here blocks but [`nap`] and an
 //! [`Epoll::wait`] that was asked to. In the steady state nothing allocates.
@@ -64,6 +65,7 @@ mod verdict;
 mod watched;
 
 pub use clock::nap::{nap, set_timer_slack};
+pub use clock::ticker::Ticker;
 pub use datagram::{Datagram, Datagrams, Payload, PayloadAt};
 pub use epoll::{Epoll, Ready};
 pub use interfaces::{InterfaceAddress, default_route_source, interface_addresses};

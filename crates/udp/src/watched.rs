@@ -16,7 +16,7 @@ use tokio::io::{
     unix::{AsyncFd, AsyncFdReadyGuard},
 };
 
-use crate::{epoll::Epoll, socket::UdpSocket};
+use crate::{clock::ticker::Ticker, epoll::Epoll, socket::UdpSocket};
 
 /// What can be watched: a type that owns one open descriptor all its life.
 pub trait Watch: AsRawFd + sealed::Owner {}
@@ -24,6 +24,7 @@ pub trait Watch: AsRawFd + sealed::Owner {}
 impl Watch for UdpSocket {}
 impl Watch for Rc<UdpSocket> {}
 impl Watch for Epoll {}
+impl Watch for Ticker {}
 
 /// A socket or a set of sockets whose readiness a tokio runtime knows.
 ///
@@ -75,14 +76,32 @@ impl<T: Watch> Watched<T> {
     }
 }
 
+impl Watched<Ticker> {
+    /// Waits until it fires; what it missed counts as once.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down, and what `read` says.
+    pub async fn tick(&self) -> io::Result<()> {
+        loop {
+            let mut guard = self.readable().await?;
+            let fired = self.inner().fired()?;
+            guard.clear_ready();
+            if fired > 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
 mod sealed {
-    use super::{Epoll, Rc, UdpSocket};
+    use super::{Epoll, Rc, Ticker, UdpSocket};
 
     pub trait Owner {}
 
     impl Owner for UdpSocket {}
     impl Owner for Rc<UdpSocket> {}
     impl Owner for Epoll {}
+    impl Owner for Ticker {}
 }
 
 #[cfg(test)]
@@ -146,6 +165,20 @@ mod tests {
             let waker = std::task::Waker::noop();
             let mut context = Context::from_waker(waker);
             assert!(watched.poll_readable(&mut context).is_pending());
+        });
+    }
+
+    #[test]
+    fn a_ticker_wakes_its_task_again_and_again() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let interval = Duration::from_millis(5);
+            let before = std::time::Instant::now();
+            let ticker = Watched::new(Ticker::every(interval).unwrap()).unwrap();
+            for _ in 0..3 {
+                ticker.tick().await.unwrap();
+            }
+            assert!(before.elapsed() >= interval * 3);
         });
     }
 

@@ -12,15 +12,19 @@ use std::{
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use turn_benches::Floor;
-use turn_udp::{Destination, Epoll, ListenerOptions, Ready, RecvBatch, SendBatch, UdpSocket};
+use turn_client::load::Transport;
+use turn_udp::{Destination, ListenerOptions, RecvBatch, SendBatch, UdpSocket};
 
-use crate::forwarder::FIRST_CHANNEL;
+use crate::{clients::Clients, forwarder::FIRST_CHANNEL};
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// Which way packets go.
     #[arg(long, value_enum)]
     direction: Direction,
+    /// How clients reach the forwarder.
+    #[arg(long, value_enum, default_value = "udp")]
+    transport: Transport,
     /// Packets a second, evenly spread; as fast as they come back without.
     #[arg(long)]
     rate: Option<u32>,
@@ -103,12 +107,9 @@ fn schedstat(pid: u32) -> anyhow::Result<(u64, u64)> {
 }
 
 struct World {
-    clients: Vec<Rc<UdpSocket>>,
+    clients: Clients,
     peer: Rc<UdpSocket>,
-    listener: Destination,
     relays: Vec<Destination>,
-    set: Epoll,
-    ready: Ready,
     received: RecvBatch,
     sending: SendBatch,
     /// ChannelData messages, one of each size; their first two bytes change.
@@ -121,16 +122,10 @@ impl World {
     fn new(options: &Options) -> anyhow::Result<Self> {
         let large = ListenerOptions { receive_buffer: Some(4 << 20), ..ListenerOptions::default() };
         let peer = Rc::new(UdpSocket::listener(options.peer, &large)?);
-        let to = |port: &u16| Destination::to(([127, 0, 0, 1], *port).into());
+        let at = |port: &u16| SocketAddr::from(([127, 0, 0, 1], *port));
         let (listener, relays) = options.ports.split_first().context("the listener's port")?;
-        let set = Epoll::new()?;
-        let mut clients = Vec::with_capacity(relays.len());
-        for token in 0..relays.len() as u64 {
-            let local = SocketAddr::from(([127, 0, 0, 1], 0));
-            let client = UdpSocket::listener(local, &ListenerOptions::default())?;
-            set.add(&client, token)?;
-            clients.push(Rc::new(client));
-        }
+        let relays: Vec<_> = relays.iter().map(|port| Destination::to(at(port))).collect();
+        let clients = Clients::connect(options.transport, at(listener), relays.len())?;
         anyhow::ensure!(!options.sizes.is_empty(), "no size");
         let message = |size: &usize| {
             let mut message = vec![0; 4 + size];
@@ -141,10 +136,7 @@ impl World {
         Ok(Self {
             clients,
             peer,
-            listener: to(listener),
-            relays: relays.iter().map(to).collect(),
-            set,
-            ready: Ready::new(),
+            relays,
             received: RecvBatch::new(256),
             sending: SendBatch::new(),
             messages,
@@ -154,8 +146,8 @@ impl World {
 
     /// Lets the forwarder learn every client's address.
     fn register(&mut self) -> anyhow::Result<()> {
-        for _ in 0..self.clients.len() {
-            self.send(Direction::Up, 1);
+        for _ in 0..self.relays.len() {
+            self.send(Direction::Up, 1)?;
             let until = Instant::now() + Duration::from_secs(1);
             while self.receive(Direction::Up)? == 0 {
                 anyhow::ensure!(Instant::now() < until, "the forwarder does not forward");
@@ -184,7 +176,7 @@ impl World {
                 }
             };
             if due > 0 {
-                self.send(direction, due);
+                self.send(direction, due)?;
                 counted.sent += due;
                 on_their_way += due;
             }
@@ -209,18 +201,17 @@ impl World {
     }
 
     /// Sends `count` packets, one a channel in turn.
-    fn send(&mut self, direction: Direction, count: u64) {
+    fn send(&mut self, direction: Direction, count: u64) -> anyhow::Result<()> {
         let Self { clients, relays, messages, sending, .. } = self;
         let kinds = messages.len();
-        let channels = clients.iter().zip(&*relays).zip(FIRST_CHANNEL..).enumerate();
-        for (at, ((client, relay), channel)) in
-            channels.cycle().skip(self.turn).take(usize::try_from(count).unwrap_or(0))
-        {
+        let channels = relays.iter().zip(FIRST_CHANNEL..).enumerate();
+        let count = usize::try_from(count)?;
+        for (at, (relay, channel)) in channels.cycle().skip(self.turn).take(count) {
             let Some(message) = messages.get_mut(at % kinds) else { continue };
             match direction {
                 Direction::Up => {
                     message.splice(..2, channel.to_be_bytes());
-                    sending.push_bytes(client, self.listener, message);
+                    clients.send(at, message, sending)?;
                 }
                 Direction::Down => {
                     let payload = message.get(4..).unwrap_or_default();
@@ -228,24 +219,17 @@ impl World {
                 }
             }
         }
-        self.turn = (self.turn + usize::try_from(count).unwrap_or(0)) % self.clients.len();
+        self.turn = (self.turn + count) % self.relays.len();
         self.sending.flush(&mut self.received, |_, _, _| {});
+        Ok(())
     }
 
     /// Counts what has arrived.
     fn receive(&mut self, direction: Direction) -> anyhow::Result<u64> {
         self.received.clear();
-        let mut slots = 0;
         match direction {
-            Direction::Up => slots += self.received.fill(&self.peer, 256)?.slots.len(),
-            Direction::Down => {
-                for token in self.set.wait(&mut self.ready, Some(Duration::ZERO))? {
-                    let client = usize::try_from(*token).ok().and_then(|i| self.clients.get(i));
-                    let client = client.context("a token of ours")?;
-                    slots += self.received.fill(client, 4)?.slots.len();
-                }
-            }
+            Direction::Up => Ok(self.received.fill(&self.peer, 256)?.slots.len() as u64),
+            Direction::Down => self.clients.receive(&mut self.received),
         }
-        Ok(slots as u64)
     }
 }

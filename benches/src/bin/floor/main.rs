@@ -1,18 +1,21 @@
 //! The floor: what relaying costs when nothing but the sockets costs anything.
 //!
 //! A forwarder with one relay socket a channel, a 4-byte ChannelData header (RFC 8656 section 12.4)
-//! and a table index, around a bare epoll loop on the wrappers of `turn-udp`. `versus-coturn` measures
-//! it in the same rounds as the servers; `floor forward` and `floor load` are its two halves, each on
-//! a core of its own.
+//! and a table index, around a bare epoll loop on the wrappers of `turn-udp`; for clients on streams
+//! with plain reads and writes, over TLS with rustls. `versus-coturn` measures it in the same rounds as
+//! the servers; `floor forward` and `floor load` are its two halves, each on a core of its own.
 
+mod clients;
 mod forwarder;
 mod load;
 mod looping;
 mod pace;
+mod streams;
 
 use std::{net::SocketAddr, time::Duration};
 
 use clap::Parser;
+use turn_client::load::Transport;
 
 #[derive(Parser)]
 #[command(about = "Forwards between clients and a peer without any TURN, and measures that")]
@@ -22,6 +25,9 @@ enum Command {
         /// Relay sockets.
         #[arg(long)]
         sockets: usize,
+        /// How clients reach it.
+        #[arg(long, value_enum, default_value = "udp")]
+        transport: Transport,
         /// The peer of every channel.
         #[arg(long)]
         peer: SocketAddr,
@@ -36,11 +42,15 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Load(options) => load::run(&options),
-        Command::Forward { sockets, peer, nap } => {
-            let forwarder = forwarder::Forwarder::new(sockets, peer)?;
+        Command::Forward { sockets, transport, peer, nap } => {
             let pace = pace::Pace::new((nap > 0).then(|| Duration::from_micros(nap)));
             turn_udp::set_timer_slack(Duration::from_micros(1))?;
-            looping::run(forwarder, pace)
+            let streams = |tls, pace| streams::StreamForwarder::new(sockets, peer, tls)?.run(pace);
+            match transport {
+                Transport::Udp => looping::run(forwarder::Forwarder::new(sockets, peer)?, pace),
+                Transport::Tcp => streams(None, pace),
+                Transport::Tls => streams(Some(streams::any_identity()?), pace),
+            }
         }
     }
 }

@@ -20,9 +20,10 @@ pub(crate) fn measure(
 ) -> anyhow::Result<Floor> {
     // An address that no other socket of the measurement is bound to.
     let peer = UdpSocket::bind("127.0.0.2:0")?.local_addr()?.to_string();
+    let transport = plan.transport.name();
     let mut forward = pinned(server_core, program);
     forward.args(["forward", "--sockets", &plan.allocations.to_string(), "--peer", &peer]);
-    forward.args(["--nap", &nap.to_string()]).stdout(Stdio::piped());
+    forward.args(["--nap", &nap.to_string(), "--transport", &transport]).stdout(Stdio::piped());
     let mut forwarder = Forwarder(forward.spawn().context("cannot start taskset")?);
     let mut ports = String::new();
     let stdout = forwarder.0.stdout.as_mut().context("stdout is piped")?;
@@ -30,7 +31,8 @@ pub(crate) fn measure(
 
     let sizes: Vec<_> = plan.sizes.iter().map(ToString::to_string).collect();
     let mut load = pinned(load_core, program);
-    load.args(["load", "--direction", &plan.direction.name(), "--ports", ports.trim()]);
+    load.args(["load", "--direction", &plan.direction.name(), "--transport", &transport]);
+    load.args(["--ports", ports.trim()]);
     load.args(["--peer", &peer, "--pid", &forwarder.0.id().to_string()]);
     load.args(["--sizes", &sizes.join(","), "--window", &plan.window.to_string()]);
     load.args(["--milliseconds", &plan.milliseconds.to_string()]);

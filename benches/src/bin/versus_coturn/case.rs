@@ -233,12 +233,13 @@ fn streams() -> impl Iterator<Item = Case> {
                 let plan =
                     Plan { direction, transport, allocations: STREAMS, rate, ..Plan::default() };
                 let name = format!("{word} media 30 kpps, {}", direction.name());
-                Case::new('h', name, plan, must, aim)
+                Case::new('h', name, plan, must, aim).beside_floor(BUDGET)
             })
         });
     let saturated =
         Plan { transport: Transport::Tls, allocations: 10, window: 64, ..Plan::default() };
-    media.chain([Case::new('h', "TLS, 10 alloc., 160 B, up", saturated, 0.50, 0.50)])
+    let saturated = Case::new('h', "TLS, 10 alloc., 160 B, up", saturated, 0.50, 0.50);
+    media.chain([saturated.beside_floor(BUDGET)])
 }
 
 fn junk() -> impl Iterator<Item = Case> {

@@ -15,6 +15,7 @@
 //! - [`Plan`] says what is done; [`run`] sets it up, warms up and measures;
 //! - [`Report`] says what came of it, and what limited it: a run that was limited by the generator
 //!   says nothing about the server;
+//! - [`Streams`] are the connections of its clients, which other loads need too;
 //! - [`ServerProcess`] reads the books of the kernel about the server.
 
 mod binding;
@@ -49,3 +50,4 @@ pub use plan::{Direction, MessageKind, Pattern, Plan, Transport};
 pub use report::{GeneratorFigures, Limit, Report, ServerFigures};
 pub use run::{Ends, run};
 pub use server_process::{Rss, ServerProcess};
+pub use streams::Streams;

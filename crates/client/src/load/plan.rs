@@ -204,6 +204,14 @@ impl Direction {
     }
 }
 
+impl Transport {
+    /// One word.
+    #[must_use]
+    pub fn name(self) -> String {
+        word(self)
+    }
+}
+
 /// The value as it is written on a command line.
 fn word<V: ValueEnum>(value: V) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()

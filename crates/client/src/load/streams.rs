@@ -13,7 +13,7 @@ use crate::byte_stream::connect;
 
 /// Connections by number.
 #[derive(Debug)]
-pub(crate) struct Streams {
+pub struct Streams {
     all: Vec<Stream>,
     set: Epoll,
     ready: Ready,
@@ -39,7 +39,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Streams {
     /// Connects `count` clients, one after the other.
-    pub(crate) fn connect(
+    ///
+    /// # Errors
+    /// What the socket, the server or the TLS handshake says; `TimedOut` after 10 s.
+    pub fn connect(
         local: SocketAddr,
         server: SocketAddr,
         count: usize,
@@ -55,18 +58,28 @@ impl Streams {
         Ok(Self { all, set, ready: Ready::new(), scratch: vec![0; CHUNK].into() })
     }
 
-    /// Puts a message in line; over TLS it is a record of its own.
-    pub(crate) fn send(&mut self, stream: usize, message: &[u8]) -> io::Result<()> {
+    /// Puts a message in line; over TLS it is a record of its own. Nothing happens without such a
+    /// stream.
+    ///
+    /// # Errors
+    /// What the TLS session says.
+    pub fn send(&mut self, stream: usize, message: &[u8]) -> io::Result<()> {
         self.all.get_mut(stream).map_or(Ok(()), |stream| stream.queue(message))
     }
 
     /// Sends what is in line on one connection, as far as the socket takes it.
-    pub(crate) fn flush_one(&mut self, stream: usize) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub fn flush_one(&mut self, stream: usize) -> io::Result<()> {
         self.all.get_mut(stream).map_or(Ok(()), Stream::flush)
     }
 
     /// Sends what sockets have not taken before.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// What a socket says.
+    pub fn flush(&mut self) -> io::Result<()> {
         let waiting = self.all.iter_mut().filter(|stream| !stream.outgoing.is_empty());
         waiting.into_iter().try_for_each(Stream::flush)
     }
@@ -76,7 +89,7 @@ impl Streams {
     ///
     /// # Errors
     /// A connection has ended or lost its framing.
-    pub(crate) fn receive(&mut self, mut each: impl FnMut(usize, &[u8])) -> io::Result<()> {
+    pub fn receive(&mut self, mut each: impl FnMut(usize, &[u8])) -> io::Result<()> {
         let Self { all, set, ready, scratch } = self;
         for token in set.wait(ready, Some(Duration::ZERO))? {
             let number = usize::try_from(*token).unwrap_or(usize::MAX);

@@ -33,7 +33,7 @@ pub fn set_timer_slack(slack: Duration) -> io::Result<()> {
     }
 }
 
-fn timespec(duration: Duration) -> libc::timespec {
+pub(super) fn timespec(duration: Duration) -> libc::timespec {
     // SAFETY: a timespec is integers only (and padding on some targets), for
     // which all zeroes is a value.
     let mut time: libc::timespec = unsafe { mem::zeroed() };
