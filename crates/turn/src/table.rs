@@ -21,7 +21,7 @@ use hashbrown::{HashMap, HashTable};
 
 use crate::action::Outbox;
 use crate::allocation::{
-    Allocation, Holder, Owner, PortSpace, Relay, RelayProtocol, Relays, Reservation,
+    Allocation, Holder, Lease, Owner, PortSpace, Relay, RelayProtocol, Relays, Reservation,
 };
 use crate::arena::Arena;
 use crate::counters::Counters;
@@ -59,7 +59,6 @@ pub(crate) struct Detached {
     space: PortSpace,
     bound: SocketAddr,
     advertised: SocketAddr,
-    expires_at: Instant,
     reservation: Reservation,
 }
 
@@ -103,7 +102,7 @@ impl Allocations {
         now: Instant,
     ) -> Option<RelayId> {
         let port = self.shared.ports_in(space)?.claim(random, parity, self.shared.second(now))?;
-        let relay = self.insert_relay(settings, space, port, now);
+        let relay = self.insert_relay(settings, space, port);
         if relay.is_none() {
             self.release_port(space, port, now);
         }
@@ -116,7 +115,6 @@ impl Allocations {
         settings: &RelaySettings,
         space: PortSpace,
         port: u16,
-        now: Instant,
     ) -> Option<RelayId> {
         let place = settings.addresses.get(space.address)?;
         let relay = Relay {
@@ -124,7 +122,6 @@ impl Allocations {
             space,
             bound: SocketAddr::new(place.bound, port),
             advertised: SocketAddr::new(place.advertised, port),
-            expires_at: now,
             armed: None,
         };
         self.relays.insert(relay).ok()
@@ -138,11 +135,7 @@ impl Allocations {
 
     /// Makes the allocation live: from now on its 5-tuple finds it and its
     /// ports are published.
-    pub(crate) fn insert(
-        &mut self,
-        allocation: Allocation,
-        expires_at: Instant,
-    ) -> Option<AllocationKey> {
+    pub(crate) fn insert(&mut self, allocation: Allocation) -> Option<AllocationKey> {
         let link = allocation.link;
         let relays = allocation.relays;
         let key = self.allocations.insert(allocation).ok()?;
@@ -154,10 +147,9 @@ impl Allocations {
         index.insert_unique(hash, key, |key| {
             allocations.get(*key).map_or(0, |allocation| allocation.link.tuple.hash_by(state))
         });
-        for id in relays.iter() {
+        for Lease { relay: id, expires_at } in relays.leases() {
             let Some(relay) = self.relays.get_mut(id) else { continue };
             relay.holder = Holder::Allocation(key);
-            relay.expires_at = expires_at;
             let (space, port) = (relay.space, relay.bound.port());
             self.deadlines.arm(id, expires_at, &mut relay.armed);
             if let Some(ports) = self.shared.ports_in(space) {
@@ -169,10 +161,10 @@ impl Allocations {
     }
 
     /// Turns an opened relay into a reservation.
-    pub(crate) fn reserve(&mut self, id: RelayId, reservation: Reservation, expires_at: Instant) {
+    pub(crate) fn reserve(&mut self, id: RelayId, reservation: Reservation) {
         if let Some(relay) = self.relays.get_mut(id) {
+            let expires_at = reservation.expires_at;
             relay.holder = Holder::Reservation(reservation);
-            relay.expires_at = expires_at;
             self.deadlines.arm(id, expires_at, &mut relay.armed);
         }
     }
@@ -189,7 +181,7 @@ impl Allocations {
             Holder::Reservation(reservation) => {
                 reservation.token == token
                     && reservation.account == account
-                    && relay.expires_at > now
+                    && reservation.expires_at > now
             }
             Holder::Opening | Holder::Allocation(_) => false,
         };
@@ -210,7 +202,6 @@ impl Allocations {
             space: relay.space,
             bound: relay.bound,
             advertised: relay.advertised,
-            expires_at: relay.expires_at,
             reservation,
         })
     }
@@ -218,9 +209,10 @@ impl Allocations {
     /// Takes a relay of another shard in; `None`, and its port is free, when all
     /// slots are in use.
     pub(crate) fn adopt(&mut self, detached: Detached, now: Instant) -> Option<RelayId> {
-        let Detached { space, bound, advertised, expires_at, reservation } = detached;
+        let Detached { space, bound, advertised, reservation } = detached;
+        let expires_at = reservation.expires_at;
         let holder = Holder::Reservation(reservation);
-        let relay = Relay { holder, space, bound, advertised, expires_at, armed: None };
+        let relay = Relay { holder, space, bound, advertised, armed: None };
         match self.relays.insert(relay) {
             Ok(id) => {
                 if let Some(relay) = self.relays.get_mut(id) {
@@ -324,23 +316,27 @@ impl Allocations {
                 continue;
             };
             relay.armed = None;
-            match &relay.holder {
+            let expires_at = match &relay.holder {
                 // Whoever opens it closes it.
-                Holder::Opening => {}
-                Holder::Allocation(_) | Holder::Reservation(_) if relay.expires_at > now => {
-                    self.deadlines.arm(id, relay.expires_at, &mut relay.armed);
+                Holder::Opening => continue,
+                Holder::Allocation(key) => {
+                    self.allocations.get(*key).and_then(|it| it.relays.expiry_of(id))
                 }
-                Holder::Allocation(_) | Holder::Reservation(_) => {
-                    self.close_relay(id, now, EndReason::Expired, outbox);
-                }
+                Holder::Reservation(reservation) => Some(reservation.expires_at),
+            };
+            match expires_at.filter(|expires_at| *expires_at > now) {
+                Some(expires_at) => self.deadlines.arm(id, expires_at, &mut relay.armed),
+                None => self.close_relay(id, now, EndReason::Expired, outbox),
             }
         }
     }
 
-    /// Moves the expiry of one relay; an earlier one needs a deadline of its own.
+    /// Moves the expiry of one relay of an allocation; an earlier one needs a deadline of its own.
     pub(crate) fn set_expiry(&mut self, id: RelayId, expires_at: Instant) {
         let Some(relay) = self.relays.get_mut(id) else { return };
-        relay.expires_at = expires_at;
+        let Holder::Allocation(key) = relay.holder else { return };
+        let Some(allocation) = self.allocations.get_mut(key) else { return };
+        allocation.relays.set_expiry(id, expires_at);
         self.deadlines.arm(id, expires_at, &mut relay.armed);
     }
 
@@ -361,12 +357,7 @@ impl Allocations {
 
     /// Whether some relay of the allocation has not expired.
     fn is_live(&self, key: AllocationKey, now: Instant) -> bool {
-        self.allocations.get(key).is_some_and(|allocation| {
-            allocation
-                .relays
-                .iter()
-                .any(|id| self.relays.get(id).is_some_and(|relay| relay.expires_at > now))
-        })
+        self.allocations.get(key).is_some_and(|allocation| allocation.relays.is_live(now))
     }
 
     pub(crate) fn get(&self, key: AllocationKey) -> Option<&Allocation> {
@@ -379,11 +370,9 @@ impl Allocations {
 
     /// Who made the allocation of a live relay.
     pub(crate) fn owner_of(&self, id: RelayId, now: Instant) -> Option<&Owner> {
-        let relay = self.relays.get(id).filter(|relay| relay.expires_at > now)?;
-        match relay.holder {
-            Holder::Allocation(key) => self.get(key).map(|allocation| &allocation.owner),
-            Holder::Opening | Holder::Reservation(_) => None,
-        }
+        let Holder::Allocation(key) = self.relays.get(id)?.holder else { return None };
+        let allocation = self.get(key)?;
+        allocation.relays.has_live(id, now).then_some(&allocation.owner)
     }
 
     pub(crate) fn relay(&self, id: RelayId) -> Option<&Relay> {
@@ -407,13 +396,10 @@ impl Allocations {
         id: RelayId,
         now: Instant,
     ) -> Option<(&Relay, &mut Allocation)> {
-        let relay = self.relays.get(id).filter(|relay| relay.expires_at > now)?;
-        match relay.holder {
-            Holder::Allocation(key) => {
-                self.allocations.get_mut(key).map(|allocation| (relay, allocation))
-            }
-            Holder::Opening | Holder::Reservation(_) => None,
-        }
+        let relay = self.relays.get(id)?;
+        let Holder::Allocation(key) = relay.holder else { return None };
+        let allocation = self.allocations.get_mut(key)?;
+        allocation.relays.has_live(id, now).then_some((relay, allocation))
     }
 
     pub(crate) const fn peer_connections(&self) -> &PeerConnections {

@@ -40,7 +40,8 @@ pub(crate) fn connect(
     if allocation.protocol != RelayProtocol::Tcp {
         return Err(Reject::Forbidden);
     }
-    let via = allocation.relays.of(AddressFamily::of(&peer)).ok_or(Reject::FamilyMismatch)?;
+    let lease = allocation.relays.of(AddressFamily::of(&peer)).ok_or(Reject::FamilyMismatch)?;
+    let via = lease.relay;
     let relays = allocation.relays;
     let bind = table.relay(via).ok_or(Reject::AllocationMismatch)?.bound;
     let id = allocation.link.realm;

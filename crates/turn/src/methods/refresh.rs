@@ -60,9 +60,12 @@ fn selected(
     family: Option<AddressFamily>,
 ) -> Result<[Option<RelayId>; 2], Reject> {
     match family {
-        None => Ok([relays.ipv4, relays.ipv6]),
+        None => {
+            let mut all = relays.iter();
+            Ok([all.next(), all.next()])
+        }
         Some(family) => match relays.of(family) {
-            Some(relay) => Ok([Some(relay), None]),
+            Some(lease) => Ok([Some(lease.relay), None]),
             // [T16]
             None => Err(Reject::FamilyMismatch),
         },
