@@ -78,8 +78,8 @@ impl Connection {
         Self { context, lane, wire, permit, unread, has_frames: true, has_moved: true }
     }
 
-    /// Serves the client to its end.
-    pub(crate) async fn run(mut self) {
+    /// Serves the client to its end. Boxed, since an `async fn` keeps what it takes twice.
+    pub(crate) async fn run(mut self: Box<Self>) {
         let connection = loop {
             match poll_fn(|context| self.poll_turn(context)).await {
                 Turn::More => self.context.yield_busy().await,
@@ -98,7 +98,7 @@ impl Connection {
     }
 
     /// Says goodbye as far as that goes at once, and forgets the connection.
-    pub(crate) async fn end(mut self) {
+    pub(crate) async fn end(mut self: Box<Self>) {
         // close_notify and FIN; nobody is waited for.
         poll_fn(|context| {
             let _ = self.wire.poll_shutdown(context);
@@ -106,7 +106,7 @@ impl Connection {
         })
         .await;
         // Closed and given back before anybody is told.
-        let Self { context, lane, wire, permit, .. } = self;
+        let Self { context, lane, wire, permit, .. } = *self;
         drop((wire, permit));
         context.ended(&lane);
     }

@@ -119,9 +119,10 @@ impl StreamContext {
         self.tls.borrow().clone()
     }
 
-    /// Runs a connection that has arrived from another shard.
+    /// Serves a connection in a task of its own, which has nothing in it of how it was opened: each
+    /// cache line of a task is waited for when its client sends.
     pub(crate) fn run(connection: Connection) {
-        spawn_local(connection.run());
+        spawn_local(Box::new(connection).run());
     }
 
     /// The place of a connection whose client is known by name `[H15]`.

@@ -57,12 +57,11 @@ const LONGEST_HEADER: usize = 232;
 const TLS_HANDSHAKE: u8 = 0x16;
 
 impl Opening {
-    /// Opens the connection and serves it to its end.
+    /// Opens the connection and has it served.
     pub(crate) async fn run(self) {
         let (context, lane) = (Rc::clone(&self.context), Rc::clone(&self.lane));
-        // What opening takes is given back before the connection is served.
-        match Box::pin(self.open()).await {
-            Ok(connection) => connection.run().await,
+        match self.open().await {
+            Ok(connection) => StreamContext::run(connection),
             Err(NotOpened::Ended) => context.ended(&lane),
             // Counted before its end could be seen.
             Err(NotOpened::Refused) => context.forget(&lane),

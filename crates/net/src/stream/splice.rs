@@ -67,7 +67,7 @@ enum Flow {
 
 impl Connection {
     /// Carries the bytes of a peer until either side ends.
-    pub(crate) async fn splice(mut self, connection: ConnectionId) {
+    pub(crate) async fn splice(mut self: Box<Self>, connection: ConnectionId) {
         let peer = {
             let mut core = self.context.core.borrow_mut();
             core.host.streams.proved(&self.lane);
@@ -79,7 +79,7 @@ impl Connection {
             self.context.peer_ended(connection);
             return self.end().await;
         }
-        let Self { context, lane, wire, permit, .. } = self;
+        let Self { context, lane, wire, permit, .. } = *self;
         context.core.borrow().host.counters.splices.add(1);
         let mut splice = Splice {
             context: Rc::clone(&context),
