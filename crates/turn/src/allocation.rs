@@ -24,33 +24,30 @@ use crate::permission::Permissions;
 use crate::report::Report;
 
 /// One allocation. Nothing here belongs to a task, a timer or a buffer.
-///
-/// What a relayed packet looks at comes first: with thousands of allocations none of it is in a
-/// near cache, and each line of it is waited for.
 #[derive(Debug)]
-#[repr(C)]
 pub(crate) struct Allocation {
-    pub(crate) link: Link,
-    pub(crate) channels: Channels,
-    pub(crate) permissions: Permissions,
-    pub(crate) meter: Option<Box<Meter>>,
-    pub(crate) traffic: Traffic,
-    pub(crate) relays: Relays,
     pub(crate) id: AllocationId,
+    pub(crate) link: Link,
     pub(crate) owner: Owner,
     /// Of the Allocate request, so that its retransmit is known `[T1]`.
     pub(crate) transaction: TransactionId,
+    pub(crate) relays: Relays,
     /// The relayed transport addresses that it was given, as advertised, for its end.
     pub(crate) relayed: [Option<SocketAddr>; 2],
     /// Of each of its relayed transport addresses.
     pub(crate) protocol: RelayProtocol,
     pub(crate) born: Instant,
+    pub(crate) permissions: Permissions,
+    pub(crate) channels: Channels,
     pub(crate) fan_out: FanOut,
+    pub(crate) meter: Option<Box<Meter>>,
+    pub(crate) traffic: Traffic,
     /// What the reservation of the next port is claimed with, for a retransmit.
     pub(crate) reservation: Option<[u8; 8]>,
     /// The family that could not be had, for a retransmit.
     pub(crate) address_error: Option<AddressErrorCode<'static>>,
     /// A unit of each quota, given back when the allocation is dropped.
+    #[expect(dead_code, reason = "held for its end")]
     pub(crate) permit: Permit,
 }
 
@@ -80,16 +77,8 @@ pub(crate) struct Account {
 /// At most one relayed transport address of each family.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Relays {
-    ipv4: Option<Lease>,
-    ipv6: Option<Lease>,
-}
-
-/// A relayed transport address of an allocation, and until when. It stands here and not with the
-/// relay, so that a packet toward a peer need not look there.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Lease {
-    pub(crate) relay: RelayId,
-    pub(crate) expires_at: Instant,
+    pub(crate) ipv4: Option<RelayId>,
+    pub(crate) ipv6: Option<RelayId>,
 }
 
 /// The protocol between server and peers.
@@ -109,16 +98,15 @@ pub(crate) struct PortSpace {
     pub(crate) protocol: RelayProtocol,
 }
 
-/// A relayed transport address, of an allocation or reserved for one. What every packet looks at
-/// comes first.
+/// A relayed transport address, of an allocation or reserved for one.
 #[derive(Debug)]
-#[repr(C)]
 pub(crate) struct Relay {
     pub(crate) holder: Holder,
-    pub(crate) advertised: SocketAddr,
-    pub(crate) bound: SocketAddr,
     /// The port map that its port is taken from.
     pub(crate) space: PortSpace,
+    pub(crate) bound: SocketAddr,
+    pub(crate) advertised: SocketAddr,
+    pub(crate) expires_at: Instant,
     /// The one deadline that counts for it; any other in the heap is stale.
     pub(crate) armed: Option<Instant>,
 }
@@ -138,7 +126,6 @@ pub(crate) enum Holder {
 /// A reserved port's token, and the quota unit that it costs.
 #[derive(Debug)]
 pub(crate) struct Reservation {
-    pub(crate) expires_at: Instant,
     pub(crate) token: [u8; 8],
     pub(crate) account: u64,
     pub(crate) permit: Permit,
@@ -187,57 +174,22 @@ impl Owner {
 }
 
 impl Relays {
-    pub(crate) const fn of(&self, family: AddressFamily) -> Option<Lease> {
+    pub(crate) fn of(&self, family: AddressFamily) -> Option<RelayId> {
         match family {
             AddressFamily::Ipv4 => self.ipv4,
             AddressFamily::Ipv6 => self.ipv6,
         }
     }
 
-    pub(crate) const fn set(&mut self, family: AddressFamily, lease: Option<Lease>) {
+    pub(crate) fn set(&mut self, family: AddressFamily, relay: Option<RelayId>) {
         match family {
-            AddressFamily::Ipv4 => self.ipv4 = lease,
-            AddressFamily::Ipv6 => self.ipv6 = lease,
+            AddressFamily::Ipv4 => self.ipv4 = relay,
+            AddressFamily::Ipv6 => self.ipv6 = relay,
         }
-    }
-
-    /// Moves the expiry of one of them.
-    pub(crate) fn set_expiry(&mut self, relay: RelayId, expires_at: Instant) {
-        let leases = [&mut self.ipv4, &mut self.ipv6].into_iter().flatten();
-        for lease in leases.filter(|lease| lease.relay == relay) {
-            lease.expires_at = expires_at;
-        }
-    }
-
-    /// When this one of them expires.
-    pub(crate) fn expiry_of(&self, relay: RelayId) -> Option<Instant> {
-        self.leases().find(|lease| lease.relay == relay).map(|lease| lease.expires_at)
-    }
-
-    /// Whether this is one of them and has not expired.
-    pub(crate) fn has_live(&self, relay: RelayId, now: Instant) -> bool {
-        let is_it =
-            |lease: &Option<Lease>| lease.is_some_and(|it| it.relay == relay && it.is_live(now));
-        is_it(&self.ipv4) || is_it(&self.ipv6)
-    }
-
-    /// Whether one of them has not expired.
-    pub(crate) fn is_live(&self, now: Instant) -> bool {
-        self.leases().any(|lease| lease.is_live(now))
-    }
-
-    pub(crate) fn leases(&self) -> impl Iterator<Item = Lease> + use<> {
-        [self.ipv4, self.ipv6].into_iter().flatten()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = RelayId> + use<> {
-        self.leases().map(|lease| lease.relay)
-    }
-}
-
-impl Lease {
-    pub(crate) fn is_live(&self, now: Instant) -> bool {
-        self.expires_at > now
+        [self.ipv4, self.ipv6].into_iter().flatten()
     }
 }
 

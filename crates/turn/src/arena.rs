@@ -18,9 +18,7 @@ pub(crate) struct Arena<K, T> {
     key: PhantomData<K>,
 }
 
-/// At the start of a cache line, so that what a value begins with is met in few of them.
 #[derive(Debug)]
-#[repr(C, align(64))]
 struct Slot<T> {
     generation: u32,
     value: Option<T>,

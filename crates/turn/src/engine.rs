@@ -347,11 +347,10 @@ impl Engine {
             {
                 return Err(Reject::AllocationMismatch);
             }
-            let relays = allocation.relays.iter().filter_map(|id| self.table.relay(id));
-            let expiries = allocation.relays.leases().map(|lease| lease.expires_at);
-            let expires_at = expiries.min().unwrap_or(now.mono);
+            let relays = || allocation.relays.iter().filter_map(|id| self.table.relay(id));
+            let expires_at = relays().map(|relay| relay.expires_at).min().unwrap_or(now.mono);
             let reply = Reply {
-                relayed: relays.map(|relay| relay.advertised).collect(),
+                relayed: relays().map(|relay| relay.advertised).collect(),
                 address_error: allocation.address_error,
                 lifetime: Some(expires_at.saturating_duration_since(now.mono)),
                 mapped: Some(request.link().tuple.client),

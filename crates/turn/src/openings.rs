@@ -17,9 +17,7 @@ use turn_codec::attribute::AddressErrorCode;
 use turn_codec::{AddressFamily, StatusCode};
 
 use crate::action::{Claim, Completion, OpenError};
-use crate::allocation::{
-    Account, Allocation, Lease, Owner, RelayProtocol, Relays, Reservation, Traffic,
-};
+use crate::allocation::{Account, Allocation, Owner, RelayProtocol, Relays, Reservation, Traffic};
 use crate::gate::Authenticated;
 use crate::id::{RelayId, ShardId, Ticket};
 use crate::ledger::Permit;
@@ -262,11 +260,15 @@ impl Opening {
         let Some((space, port)) = first.map(|relay| (relay.space, relay.bound.port())) else {
             return Step::Refused(Reject::InsufficientCapacity);
         };
-        let next = port.saturating_add(1);
-        match bench.table.insert_relay(&bench.settings.relay, space, next) {
+        match bench.table.insert_relay(
+            &bench.settings.relay,
+            space,
+            port.saturating_add(1),
+            now.mono,
+        ) {
             Some(relay) => self.wait_for(bench, ticket, relay),
             None => {
-                bench.table.release_port(space, next, now.mono);
+                bench.table.release_port(space, port.saturating_add(1), now.mono);
                 Step::Refused(Reject::InsufficientCapacity)
             }
         }
@@ -361,9 +363,8 @@ impl Opening {
             (Some(relay), Some(permit)) => {
                 let token = bench.token();
                 let account = self.owner.account.hash;
-                let expires_at = now.mono + RESERVATION_LIFETIME;
-                let reservation = Reservation { expires_at, token, account, permit };
-                bench.table.reserve(relay, reservation);
+                let reservation = Reservation { token, account, permit };
+                bench.table.reserve(relay, reservation, now.mono + RESERVATION_LIFETIME);
                 Some(token)
             }
             (Some(relay), None) => {
@@ -374,10 +375,9 @@ impl Opening {
         };
         let mut relays = Relays::default();
         let mut relayed = ArrayVec::new();
-        let expires_at = now.mono + self.lifetime;
         for id in &self.opened {
             if let Some(relay) = bench.table.relay(*id) {
-                relays.set(relay.family(), Some(Lease { relay: *id, expires_at }));
+                relays.set(relay.family(), Some(*id));
                 relayed.push(relay.advertised);
             }
         }
@@ -407,7 +407,7 @@ impl Opening {
             address_error,
             permit,
         };
-        if bench.table.insert(allocation).is_none() {
+        if bench.table.insert(allocation, now.mono + self.lifetime).is_none() {
             for relay in self.opened {
                 bench.table.discard_relay(relay, now.mono, bench.outbox);
             }

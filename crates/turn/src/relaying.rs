@@ -83,20 +83,20 @@ impl Relaying<'_> {
     ) -> Result<Relayed, DropReason> {
         let Outgoing { family, target, peer, payload, dont_fragment } = out;
         let allocation = self.table.get(key).ok_or(DropReason::NoAllocation)?;
-        let lease = allocation.relays.of(family).ok_or(DropReason::NoFamily)?;
-        if !lease.is_live(now.mono) {
-            return Err(DropReason::Stale);
-        }
-        let via = lease.relay;
-        let way = self.way(allocation.link.realm, target, peer)?;
+        let via = allocation.relays.of(family).ok_or(DropReason::NoFamily)?;
+        let realm = allocation.link.realm;
+        let relay = self
+            .table
+            .relay(via)
+            .filter(|relay| relay.expires_at > now.mono)
+            .ok_or(DropReason::Stale)?;
+        let from = relay.advertised;
+        let way = self.way(realm, target, peer)?;
         let (table, toll) = self.toll(now);
         let allocation = table.get_mut(key).ok_or(DropReason::NoAllocation)?;
         toll.take(allocation, Direction::Up, payload.len(), Unit::Datagram)?;
         match way {
-            Way::Inside(shard, to) => {
-                let from = table.relay(via).ok_or(DropReason::Stale)?.advertised;
-                self.toward_relay(now, shard, to, from, payload)
-            }
+            Way::Inside(shard, to) => self.toward_relay(now, shard, to, from, payload),
             Way::Outside(peer) => {
                 let route = Route::Peer { via, peer };
                 Ok(Relayed { route, prefix: Prefix::EMPTY, payload, padding: 0, dont_fragment })

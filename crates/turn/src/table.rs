@@ -21,7 +21,7 @@ use hashbrown::{HashMap, HashTable};
 
 use crate::action::Outbox;
 use crate::allocation::{
-    Allocation, Holder, Lease, Owner, PortSpace, Relay, RelayProtocol, Relays, Reservation,
+    Allocation, Holder, Owner, PortSpace, Relay, RelayProtocol, Relays, Reservation,
 };
 use crate::arena::Arena;
 use crate::counters::Counters;
@@ -59,6 +59,7 @@ pub(crate) struct Detached {
     space: PortSpace,
     bound: SocketAddr,
     advertised: SocketAddr,
+    expires_at: Instant,
     reservation: Reservation,
 }
 
@@ -102,7 +103,7 @@ impl Allocations {
         now: Instant,
     ) -> Option<RelayId> {
         let port = self.shared.ports_in(space)?.claim(random, parity, self.shared.second(now))?;
-        let relay = self.insert_relay(settings, space, port);
+        let relay = self.insert_relay(settings, space, port, now);
         if relay.is_none() {
             self.release_port(space, port, now);
         }
@@ -115,6 +116,7 @@ impl Allocations {
         settings: &RelaySettings,
         space: PortSpace,
         port: u16,
+        now: Instant,
     ) -> Option<RelayId> {
         let place = settings.addresses.get(space.address)?;
         let relay = Relay {
@@ -122,6 +124,7 @@ impl Allocations {
             space,
             bound: SocketAddr::new(place.bound, port),
             advertised: SocketAddr::new(place.advertised, port),
+            expires_at: now,
             armed: None,
         };
         self.relays.insert(relay).ok()
@@ -135,7 +138,11 @@ impl Allocations {
 
     /// Makes the allocation live: from now on its 5-tuple finds it and its
     /// ports are published.
-    pub(crate) fn insert(&mut self, allocation: Allocation) -> Option<AllocationKey> {
+    pub(crate) fn insert(
+        &mut self,
+        allocation: Allocation,
+        expires_at: Instant,
+    ) -> Option<AllocationKey> {
         let link = allocation.link;
         let relays = allocation.relays;
         let key = self.allocations.insert(allocation).ok()?;
@@ -147,9 +154,10 @@ impl Allocations {
         index.insert_unique(hash, key, |key| {
             allocations.get(*key).map_or(0, |allocation| allocation.link.tuple.hash_by(state))
         });
-        for Lease { relay: id, expires_at } in relays.leases() {
+        for id in relays.iter() {
             let Some(relay) = self.relays.get_mut(id) else { continue };
             relay.holder = Holder::Allocation(key);
+            relay.expires_at = expires_at;
             let (space, port) = (relay.space, relay.bound.port());
             self.deadlines.arm(id, expires_at, &mut relay.armed);
             if let Some(ports) = self.shared.ports_in(space) {
@@ -161,10 +169,10 @@ impl Allocations {
     }
 
     /// Turns an opened relay into a reservation.
-    pub(crate) fn reserve(&mut self, id: RelayId, reservation: Reservation) {
+    pub(crate) fn reserve(&mut self, id: RelayId, reservation: Reservation, expires_at: Instant) {
         if let Some(relay) = self.relays.get_mut(id) {
-            let expires_at = reservation.expires_at;
             relay.holder = Holder::Reservation(reservation);
+            relay.expires_at = expires_at;
             self.deadlines.arm(id, expires_at, &mut relay.armed);
         }
     }
@@ -181,7 +189,7 @@ impl Allocations {
             Holder::Reservation(reservation) => {
                 reservation.token == token
                     && reservation.account == account
-                    && reservation.expires_at > now
+                    && relay.expires_at > now
             }
             Holder::Opening | Holder::Allocation(_) => false,
         };
@@ -202,6 +210,7 @@ impl Allocations {
             space: relay.space,
             bound: relay.bound,
             advertised: relay.advertised,
+            expires_at: relay.expires_at,
             reservation,
         })
     }
@@ -209,10 +218,9 @@ impl Allocations {
     /// Takes a relay of another shard in; `None`, and its port is free, when all
     /// slots are in use.
     pub(crate) fn adopt(&mut self, detached: Detached, now: Instant) -> Option<RelayId> {
-        let Detached { space, bound, advertised, reservation } = detached;
-        let expires_at = reservation.expires_at;
+        let Detached { space, bound, advertised, expires_at, reservation } = detached;
         let holder = Holder::Reservation(reservation);
-        let relay = Relay { holder, space, bound, advertised, armed: None };
+        let relay = Relay { holder, space, bound, advertised, expires_at, armed: None };
         match self.relays.insert(relay) {
             Ok(id) => {
                 if let Some(relay) = self.relays.get_mut(id) {
@@ -316,27 +324,23 @@ impl Allocations {
                 continue;
             };
             relay.armed = None;
-            let expires_at = match &relay.holder {
+            match &relay.holder {
                 // Whoever opens it closes it.
-                Holder::Opening => continue,
-                Holder::Allocation(key) => {
-                    self.allocations.get(*key).and_then(|it| it.relays.expiry_of(id))
+                Holder::Opening => {}
+                Holder::Allocation(_) | Holder::Reservation(_) if relay.expires_at > now => {
+                    self.deadlines.arm(id, relay.expires_at, &mut relay.armed);
                 }
-                Holder::Reservation(reservation) => Some(reservation.expires_at),
-            };
-            match expires_at.filter(|expires_at| *expires_at > now) {
-                Some(expires_at) => self.deadlines.arm(id, expires_at, &mut relay.armed),
-                None => self.close_relay(id, now, EndReason::Expired, outbox),
+                Holder::Allocation(_) | Holder::Reservation(_) => {
+                    self.close_relay(id, now, EndReason::Expired, outbox);
+                }
             }
         }
     }
 
-    /// Moves the expiry of one relay of an allocation; an earlier one needs a deadline of its own.
+    /// Moves the expiry of one relay; an earlier one needs a deadline of its own.
     pub(crate) fn set_expiry(&mut self, id: RelayId, expires_at: Instant) {
         let Some(relay) = self.relays.get_mut(id) else { return };
-        let Holder::Allocation(key) = relay.holder else { return };
-        let Some(allocation) = self.allocations.get_mut(key) else { return };
-        allocation.relays.set_expiry(id, expires_at);
+        relay.expires_at = expires_at;
         self.deadlines.arm(id, expires_at, &mut relay.armed);
     }
 
@@ -357,7 +361,12 @@ impl Allocations {
 
     /// Whether some relay of the allocation has not expired.
     fn is_live(&self, key: AllocationKey, now: Instant) -> bool {
-        self.allocations.get(key).is_some_and(|allocation| allocation.relays.is_live(now))
+        self.allocations.get(key).is_some_and(|allocation| {
+            allocation
+                .relays
+                .iter()
+                .any(|id| self.relays.get(id).is_some_and(|relay| relay.expires_at > now))
+        })
     }
 
     pub(crate) fn get(&self, key: AllocationKey) -> Option<&Allocation> {
@@ -370,9 +379,11 @@ impl Allocations {
 
     /// Who made the allocation of a live relay.
     pub(crate) fn owner_of(&self, id: RelayId, now: Instant) -> Option<&Owner> {
-        let Holder::Allocation(key) = self.relays.get(id)?.holder else { return None };
-        let allocation = self.get(key)?;
-        allocation.relays.has_live(id, now).then_some(&allocation.owner)
+        let relay = self.relays.get(id).filter(|relay| relay.expires_at > now)?;
+        match relay.holder {
+            Holder::Allocation(key) => self.get(key).map(|allocation| &allocation.owner),
+            Holder::Opening | Holder::Reservation(_) => None,
+        }
     }
 
     pub(crate) fn relay(&self, id: RelayId) -> Option<&Relay> {
@@ -396,10 +407,13 @@ impl Allocations {
         id: RelayId,
         now: Instant,
     ) -> Option<(&Relay, &mut Allocation)> {
-        let relay = self.relays.get(id)?;
-        let Holder::Allocation(key) = relay.holder else { return None };
-        let allocation = self.allocations.get_mut(key)?;
-        allocation.relays.has_live(id, now).then_some((relay, allocation))
+        let relay = self.relays.get(id).filter(|relay| relay.expires_at > now)?;
+        match relay.holder {
+            Holder::Allocation(key) => {
+                self.allocations.get_mut(key).map(|allocation| (relay, allocation))
+            }
+            Holder::Opening | Holder::Reservation(_) => None,
+        }
     }
 
     pub(crate) const fn peer_connections(&self) -> &PeerConnections {

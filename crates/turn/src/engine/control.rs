@@ -146,7 +146,7 @@ impl Engine {
     ) -> Option<usize> {
         let (allocations, next) = self.table.slots(cursor, most);
         for (_, allocation) in allocations {
-            let expires_in = expires_in(now, allocation);
+            let expires_in = self.expires_in(now, allocation);
             // Expired, but not swept yet.
             if expires_in.is_zero() {
                 continue;
@@ -181,10 +181,10 @@ impl Engine {
     pub fn relays(&self) -> usize {
         self.table.relays_len()
     }
-}
 
-fn expires_in(now: Now, allocation: &Allocation) -> Duration {
-    let leases = allocation.relays.leases();
-    let left = leases.map(|lease| lease.expires_at.saturating_duration_since(now.mono));
-    left.max().unwrap_or_default()
+    fn expires_in(&self, now: Now, allocation: &Allocation) -> Duration {
+        let relays = allocation.relays.iter().filter_map(|id| self.table.relay(id));
+        let left = relays.map(|relay| relay.expires_at.saturating_duration_since(now.mono));
+        left.max().unwrap_or_default()
+    }
 }

@@ -40,8 +40,7 @@ pub(crate) fn connect(
     if allocation.protocol != RelayProtocol::Tcp {
         return Err(Reject::Forbidden);
     }
-    let lease = allocation.relays.of(AddressFamily::of(&peer)).ok_or(Reject::FamilyMismatch)?;
-    let via = lease.relay;
+    let via = allocation.relays.of(AddressFamily::of(&peer)).ok_or(Reject::FamilyMismatch)?;
     let relays = allocation.relays;
     let bind = table.relay(via).ok_or(Reject::AllocationMismatch)?.bound;
     let id = allocation.link.realm;

@@ -60,12 +60,9 @@ fn selected(
     family: Option<AddressFamily>,
 ) -> Result<[Option<RelayId>; 2], Reject> {
     match family {
-        None => {
-            let mut all = relays.iter();
-            Ok([all.next(), all.next()])
-        }
+        None => Ok([relays.ipv4, relays.ipv6]),
         Some(family) => match relays.of(family) {
-            Some(lease) => Ok([Some(lease.relay), None]),
+            Some(relay) => Ok([Some(relay), None]),
             // [T16]
             None => Err(Reject::FamilyMismatch),
         },
