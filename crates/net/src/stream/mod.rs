@@ -6,9 +6,9 @@
 //!                                            └──> another shard
 //! ```
 //!
-//! One task a connection, on the shard that accepted it. Its [`lane::Lane`] is
-//! what the rest of the shard knows of it; a sweep a second looks after every
-//! deadline.
+//! One task at a time a connection, on the shard that accepted it: one opens it,
+//! the next serves it. Its [`lane::Lane`] is what the rest of the shard knows of
+//! it; a sweep a second looks after every deadline.
 
 mod accept;
 mod admission;
