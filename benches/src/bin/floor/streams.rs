@@ -1,7 +1,7 @@
 //! The forwarder for clients on TCP or TLS: the same table, a connection a channel.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     rc::Rc,
     sync::Arc,
@@ -89,7 +89,7 @@ impl StreamForwarder {
         })
     }
 
-    /// Forwards for ever.
+    /// Forwards until a client leaves.
     pub(crate) fn run(mut self, mut pace: Pace) -> anyhow::Result<()> {
         let mut ready = Ready::new();
         loop {
@@ -98,11 +98,16 @@ impl StreamForwarder {
                 let Self { flows, peer, received, sending, scratch, .. } = &mut self;
                 let flow =
                     flows.get_mut(usize::try_from(*token / 2)?).context("a token of ours")?;
-                packets += if token % 2 == 0 {
-                    flow.serve_client(scratch, *peer, sending)?
+                let served = if token % 2 == 0 {
+                    flow.serve_client(scratch, *peer, sending)
                 } else {
-                    flow.serve_relay(received)?
+                    flow.serve_relay(received)
                 };
+                match served {
+                    Ok(served) => packets += served,
+                    Err(error) if has_left(&error) => return Ok(()),
+                    Err(error) => return Err(error.into()),
+                }
                 sending.flush(received, |_, _, _| {});
                 received.clear();
             }
@@ -120,9 +125,9 @@ impl Flow {
         scratch: &mut [u8],
         peer: Destination,
         sending: &mut SendBatch,
-    ) -> anyhow::Result<usize> {
+    ) -> io::Result<usize> {
         let kept = self.unread.len();
-        let (head, room) = scratch.split_at_mut_checked(kept).context("a message is short")?;
+        let (head, room) = scratch.split_at_mut_checked(kept).ok_or(ErrorKind::InvalidData)?;
         head.copy_from_slice(&self.unread);
         let read = self.wire.read(room)?;
         let mut rest = scratch.get(..kept + read).unwrap_or_default();
@@ -144,11 +149,11 @@ impl Flow {
     }
 
     /// Sends on to the client what its relay socket has.
-    fn serve_relay(&mut self, received: &mut RecvBatch) -> anyhow::Result<usize> {
+    fn serve_relay(&mut self, received: &mut RecvBatch) -> io::Result<usize> {
         let fill = received.fill(&self.relay, 1)?;
         let mut packets = 0;
         for datagram in received.datagrams(fill.slots) {
-            let length = u16::try_from(datagram.bytes.len())?;
+            let length = u16::try_from(datagram.bytes.len()).map_err(io::Error::other)?;
             let [c0, c1] = self.header;
             let [l0, l1] = length.to_be_bytes();
             let padding = usize::from(length).next_multiple_of(4) - usize::from(length);
@@ -174,32 +179,41 @@ impl Wire {
         Ok(Self { socket, tls })
     }
 
-    /// Reads once.
-    fn read(&mut self, room: &mut [u8]) -> anyhow::Result<usize> {
-        let Some(tls) = &mut self.tls else {
-            let read = self.socket.read(room)?;
-            anyhow::ensure!(read > 0, "a client has gone");
-            return Ok(read);
-        };
-        anyhow::ensure!(tls.read_tls(&mut self.socket)? > 0, "a client has gone");
-        tls.process_new_packets()?;
+    /// Reads once; the end of a stream is an error.
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let socket = &mut self.socket;
+        let Some(tls) = &mut self.tls else { return at_least_one(socket.read(room)?) };
+        at_least_one(tls.read_tls(socket)?)?;
+        tls.process_new_packets().map_err(io::Error::other)?;
         let mut read = 0;
         while let Some(room) = room.get_mut(read..).filter(|room| !room.is_empty()) {
             match tls.reader().read(room) {
                 Ok(count) => read += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error.into()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
             }
         }
         Ok(read)
     }
 
-    fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        let Some(tls) = &mut self.tls else { return Ok(self.socket.write_all(bytes)?) };
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(tls) = &mut self.tls else { return self.socket.write_all(bytes) };
         tls.writer().write_all(bytes)?;
         tls.write_tls(&mut self.socket)?;
         Ok(())
     }
+}
+
+fn at_least_one(read: usize) -> io::Result<usize> {
+    if read == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(read) }
+}
+
+/// Whether this is the end of a connection.
+fn has_left(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+    )
 }
 
 /// A certificate made for this run, which nobody has to believe.

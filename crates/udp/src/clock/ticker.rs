@@ -57,10 +57,9 @@ impl Ticker {
         };
         if read < 0 {
             let error = io::Error::last_os_error();
-            return match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),
-                _ => Err(error),
-            };
+            let passes =
+                matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
+            return if passes { Ok(0) } else { Err(error) };
         }
         Ok(count)
     }
