@@ -53,13 +53,7 @@ impl Forwarder {
             let header = (FIRST_CHANNEL + index).to_be_bytes();
             relays.push(Relay { socket, client: None, header });
         }
-        let ports: Vec<String> = std::iter::once(&listener)
-            .chain(relays.iter().map(|relay| &relay.socket))
-            .map(|socket| socket.local_addr().port().to_string())
-            .collect();
-        let mut out = io::stdout().lock();
-        writeln!(out, "{}", ports.join(","))?;
-        out.flush()?;
+        print_ports(listener.local_addr(), relays.iter().map(|relay| &*relay.socket))?;
         Ok(Self {
             listener,
             relays,
@@ -120,6 +114,18 @@ impl Forwarder {
         self.sending.flush(&mut self.received, |_, _, _| {});
         self.received.clear();
     }
+}
+
+/// Says on one line where to send to: the listener's port, then those of the relay sockets.
+pub(crate) fn print_ports<'s>(
+    listener: SocketAddr,
+    relays: impl Iterator<Item = &'s UdpSocket>,
+) -> io::Result<()> {
+    let relays = relays.map(UdpSocket::local_addr);
+    let ports = std::iter::once(listener).chain(relays).map(|address| address.port().to_string());
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", ports.collect::<Vec<_>>().join(","))?;
+    out.flush()
 }
 
 /// The relay of a ChannelData message and where its payload is.

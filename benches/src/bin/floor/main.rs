@@ -11,6 +11,7 @@ mod load;
 mod looping;
 mod pace;
 mod streams;
+mod wire;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -49,7 +50,7 @@ fn main() -> anyhow::Result<()> {
             match transport {
                 Transport::Udp => looping::run(forwarder::Forwarder::new(sockets, peer)?, pace),
                 Transport::Tcp => streams(None, pace),
-                Transport::Tls => streams(Some(streams::any_identity()?), pace),
+                Transport::Tls => streams(Some(wire::any_identity()?), pace),
             }
         }
     }

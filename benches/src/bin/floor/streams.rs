@@ -1,17 +1,21 @@
 //! The forwarder for clients on TCP or TLS: the same table, a connection a channel.
 
 use std::{
-    io::{self, ErrorKind, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    io::{self, ErrorKind},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     rc::Rc,
     sync::Arc,
 };
 
 use anyhow::Context;
-use rustls::{ServerConfig, ServerConnection, pki_types::pem::PemObject};
+use rustls::ServerConfig;
 use turn_udp::{Destination, Epoll, Ready, RecvBatch, RelayOptions, SendBatch, UdpSocket, nap};
 
-use crate::{forwarder::FIRST_CHANNEL, pace::Pace};
+use crate::{
+    forwarder::{FIRST_CHANNEL, print_ports},
+    pace::Pace,
+    wire::{Wire, has_left},
+};
 
 /// How much is read at a time.
 const CHUNK: usize = 32 * 1024;
@@ -35,12 +39,6 @@ struct Flow {
     header: [u8; 2],
 }
 
-/// A connection, with TLS or without.
-struct Wire {
-    socket: TcpStream,
-    tls: Option<Box<ServerConnection>>,
-}
-
 impl StreamForwarder {
     /// Binds to loopback, prints the port of the listener and those of the relay sockets, and takes
     /// a connection for each.
@@ -56,14 +54,7 @@ impl StreamForwarder {
         let relays = (0..sockets)
             .map(|_| UdpSocket::relay(local, &options))
             .collect::<io::Result<Vec<_>>>()?;
-        let relay_ports = relays.iter().map(|relay| relay.local_addr().port());
-        let ports: Vec<String> = std::iter::once(listener.local_addr()?.port())
-            .chain(relay_ports)
-            .map(|port| port.to_string())
-            .collect();
-        let mut out = io::stdout().lock();
-        writeln!(out, "{}", ports.join(","))?;
-        out.flush()?;
+        print_ports(listener.local_addr()?, relays.iter())?;
         let set = Epoll::new()?;
         let mut flows = Vec::with_capacity(sockets);
         for (token, (relay, channel)) in
@@ -101,7 +92,7 @@ impl StreamForwarder {
                 let served = if token % 2 == 0 {
                     flow.serve_client(scratch, *peer, sending)
                 } else {
-                    flow.serve_relay(received)
+                    flow.serve_relay(scratch, received)
                 };
                 match served {
                     Ok(served) => packets += served,
@@ -149,81 +140,23 @@ impl Flow {
     }
 
     /// Sends on to the client what its relay socket has.
-    fn serve_relay(&mut self, received: &mut RecvBatch) -> io::Result<usize> {
+    fn serve_relay(&mut self, scratch: &mut [u8], received: &mut RecvBatch) -> io::Result<usize> {
         let fill = received.fill(&self.relay, 1)?;
         let mut packets = 0;
         for datagram in received.datagrams(fill.slots) {
-            let length = u16::try_from(datagram.bytes.len()).map_err(io::Error::other)?;
+            let length = datagram.bytes.len();
+            let message = scratch.get_mut(..4 + length.next_multiple_of(4));
+            let message = message.ok_or(ErrorKind::InvalidData)?;
+            let (header, room) = message.split_first_chunk_mut().ok_or(ErrorKind::InvalidData)?;
+            let (data, padding) = room.split_at_mut(length);
+            let [l0, l1] = u16::try_from(length).map_err(io::Error::other)?.to_be_bytes();
             let [c0, c1] = self.header;
-            let [l0, l1] = length.to_be_bytes();
-            let padding = usize::from(length).next_multiple_of(4) - usize::from(length);
-            let padding = [0; 3].get(..padding).unwrap_or_default().to_vec();
-            self.wire.write(&[&[c0, c1, l0, l1], datagram.bytes, &padding].concat())?;
+            *header = [c0, c1, l0, l1];
+            data.copy_from_slice(datagram.bytes);
+            padding.fill(0);
+            self.wire.write(message)?;
             packets += 1;
         }
         Ok(packets)
     }
-}
-
-impl Wire {
-    fn accept(listener: &TcpListener, tls: Option<Arc<ServerConfig>>) -> anyhow::Result<Self> {
-        let (mut socket, _) = listener.accept()?;
-        socket.set_nodelay(true)?;
-        let mut tls = tls.map(ServerConnection::new).transpose()?.map(Box::new);
-        if let Some(tls) = &mut tls {
-            while tls.is_handshaking() {
-                tls.complete_io(&mut socket)?;
-            }
-        }
-        socket.set_nonblocking(true)?;
-        Ok(Self { socket, tls })
-    }
-
-    /// Reads once; the end of a stream is an error.
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let socket = &mut self.socket;
-        let Some(tls) = &mut self.tls else { return at_least_one(socket.read(room)?) };
-        at_least_one(tls.read_tls(socket)?)?;
-        tls.process_new_packets().map_err(io::Error::other)?;
-        let mut read = 0;
-        while let Some(room) = room.get_mut(read..).filter(|room| !room.is_empty()) {
-            match tls.reader().read(room) {
-                Ok(count) => read += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(read)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(tls) = &mut self.tls else { return self.socket.write_all(bytes) };
-        tls.writer().write_all(bytes)?;
-        tls.write_tls(&mut self.socket)?;
-        Ok(())
-    }
-}
-
-fn at_least_one(read: usize) -> io::Result<usize> {
-    if read == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(read) }
-}
-
-/// Whether this is the end of a connection.
-fn has_left(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
-    )
-}
-
-/// A certificate made for this run, which nobody has to believe.
-pub(crate) fn any_identity() -> anyhow::Result<Arc<ServerConfig>> {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-    let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(
-        made.signing_key.serialize_pem().as_bytes(),
-    )?;
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)?;
-    Ok(Arc::new(config))
 }

@@ -76,10 +76,7 @@ impl Streams {
     }
 
     /// Sends what sockets have not taken before.
-    ///
-    /// # Errors
-    /// What a socket says.
-    pub fn flush(&mut self) -> io::Result<()> {
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
         let waiting = self.all.iter_mut().filter(|stream| !stream.outgoing.is_empty());
         waiting.into_iter().try_for_each(Stream::flush)
     }
