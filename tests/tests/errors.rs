@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::ops::Range;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -90,6 +91,54 @@ fn r11_a_peer_without_a_route_never_costs_another_peer_a_packet() {
         assert_eq!(server.journal().ended(), []);
         assert_eq!(server.counter("send_dropped"), 300, "{:?}", server.counters());
     });
+}
+
+#[test]
+fn r11_a_steady_peer_that_goes_and_comes_back_is_reached_and_others_are_heard_all_the_while() {
+    for address in [IPV4, IPV6] {
+        let server = Scripted::start(&lab::config_with_user("ann", "secret"));
+        let (mut client, relayed) = allocated_on(&server, address);
+        let [peer, other] = [(); 2].map(|()| Echo::on(SocketAddr::new(address, 0)));
+        let here = peer.address();
+        client.bind_channel(channel(0), here).unwrap();
+        client.bind_channel(channel(1), other.address()).unwrap();
+        talk(&mut client, 0, &peer, relayed, 0..100);
+        assert_eq!(sockets_at(relayed), 2, "one is connected to the steady peer");
+        talk(&mut client, 1, &other, relayed, 100..105);
+        drop(peer);
+        for number in 105..200 {
+            client.send_channel(channel(0), b"refused").unwrap();
+            talk(&mut client, 1, &other, relayed, number..number + 1);
+        }
+        let peer = Echo::on(here);
+        talk(&mut client, 0, &peer, relayed, 200..300);
+        assert_eq!(server.counter("send_dropped"), 0, "{:?}", server.counters());
+        client.refresh(Duration::ZERO).unwrap();
+        assert_eq!(sockets_at(relayed), 0);
+    }
+}
+
+#[test]
+fn r11_sockets_of_a_steady_peer_that_are_destroyed_carry_on() {
+    let server = Scripted::start(&lab::config_with_user("ann", "secret"));
+    let (mut client, relayed) = allocated_on(&server, IPV4);
+    let [peer, other] = [(); 2].map(|()| Echo::on(SocketAddr::new(IPV4, 0)));
+    client.bind_channel(channel(0), peer.address()).unwrap();
+    client.bind_channel(channel(1), other.address()).unwrap();
+    talk(&mut client, 0, &peer, relayed, 0..10);
+    for _ in 0..4 {
+        assert_eq!(sockets_at(relayed), 2);
+        destroy(relayed);
+        // This one may be lost with the connection.
+        client.send_channel(channel(0), b"first").unwrap();
+        client.send_channel(channel(0), b"then").unwrap();
+        while peer.receive().unwrap().0 != b"then" {}
+        // Long enough to be connected again.
+        talk(&mut client, 0, &peer, relayed, 0..100);
+        talk(&mut client, 1, &other, relayed, 0..5);
+    }
+    client.refresh(MINUTES).unwrap();
+    assert_eq!(server.journal().ended(), []);
 }
 
 #[test]
@@ -240,6 +289,24 @@ fn allocated_on(server: &Scripted, address: IpAddr) -> (Client, SocketAddr) {
     let options = AllocateOptions { family, ..Default::default() };
     let allocation = client.allocate(&options).unwrap();
     (client, allocation.relayed)
+}
+
+/// Sends numbers over a channel (0 or 1), each of which the peer sends back.
+fn talk(client: &mut Client, over: u8, peer: &Echo, relayed: SocketAddr, numbers: Range<u32>) {
+    for number in numbers {
+        let message = number.to_be_bytes();
+        client.send_channel(channel(over.into()), &message).unwrap();
+        assert_eq!(peer.receive(), Some((message.to_vec(), relayed)), "{number}");
+        peer.send(relayed, &message);
+        assert_eq!(client.receive(SOON).unwrap().data, message, "{number}");
+    }
+}
+
+/// How many sockets have this address.
+fn sockets_at(local: SocketAddr) -> usize {
+    let filter = format!("src {local}");
+    let output = Command::new("ss").args(["-H", "-u", "-a", "-n", &filter]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).lines().count()
 }
 
 /// A port that nobody listens on; what is sent there is refused.

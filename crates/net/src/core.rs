@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use turn_engine::{Claim, Completion, Moving, Now, RelayId, ShardId, Ticket};
+use turn_engine::{Claim, Completion, Moving, Now, ShardId, Ticket};
 use turn_udp::{Epoll, RecvBatch, Role, UdpSocket, Verdict, Watched, verdict};
 
 use crate::host::Host;
@@ -61,17 +61,16 @@ impl Core {
         let mut visit = Visit { is_drained: true, ..Visit::default() };
         self.turn = self.turn.wrapping_add(1);
         for token in ready {
-            let relay = RelayId::from_bits(*token);
             if self.received.free_slots() == 0 {
                 self.flush();
             }
-            let Some(relayed) = self.host.relays.find(relay) else { continue };
+            let Some(next) = self.host.relays.next(*token) else { continue };
+            let relay = next.relay;
             self.host.counters.receive_calls.add(1);
-            match self.received.fill(relayed.socket(), relayed.ask(self.turn)) {
+            match self.received.fill(next.polled.socket(), next.polled.ask(self.turn)) {
                 Ok(filled) => {
-                    relayed.gave(filled.slots.len());
+                    visit.is_drained &= next.was_read(&filled);
                     self.host.counters.truncated.add(filled.truncated);
-                    visit.is_drained &= filled.drained;
                     let datagrams = self.received.datagrams(filled.slots);
                     visit.datagrams += self.host.serve_peers(relay, datagrams, now);
                 }

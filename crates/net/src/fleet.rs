@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use turn_dtls::{CookieKey, DtlsIdentity};
 use turn_engine::{Counters, Engine, NonceKey, Random, RelayAddress, Settings, ShardId, Shared};
-use turn_udp::RelayOptions;
+use turn_udp::{RelayOptions, descriptor_limit};
 
 use crate::clock;
 use crate::dtls::DtlsClients;
@@ -110,6 +110,8 @@ pub(crate) struct ShardPlan {
     /// Shards of the process.
     pub(crate) shards: u32,
     pub(crate) relay_options: RelayOptions,
+    /// The last descriptor that a second socket of a relay may have.
+    pub(crate) last_spare: u64,
     pub(crate) latency_budget: Option<Duration>,
     pub(crate) neighbours: Vec<Address>,
     pub(crate) counters: Arc<NetCounters>,
@@ -139,6 +141,7 @@ impl Fleet {
         ));
         let relay_options =
             RelayOptions { gro: true, dscp: plan.relay.dscp, ..RelayOptions::default() };
+        let last_spare = last_spare_descriptor(&plan.relay.ports)?;
         let admission = Arc::new(Admission::new(clock::now().mono));
         let mut secret = [0; 32];
         random(&mut secret)?;
@@ -173,6 +176,7 @@ impl Fleet {
                 patience: plan.patience,
                 shards: u32::from(shards),
                 relay_options,
+                last_spare,
                 latency_budget: plan.latency_budget,
                 neighbours: neighbours.clone(),
                 counters: Arc::clone(&net_counters),
@@ -280,6 +284,12 @@ pub(crate) fn with_endpoints(mut settings: Settings, listening: &[Listening]) ->
         realm.peers.endpoints.extend(listening.iter().map(|listening| listening.address));
     }
     settings
+}
+
+/// Second sockets of relays get half of the descriptors that are left when every relay port of an
+/// address has one.
+fn last_spare_descriptor(ports: &RangeInclusive<u16>) -> io::Result<u64> {
+    Ok(descriptor_limit()?.saturating_sub(ports.len() as u64) / 2)
 }
 
 fn random(bytes: &mut [u8]) -> io::Result<()> {

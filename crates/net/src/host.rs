@@ -11,7 +11,7 @@ use turn_engine::{
     Action, AddressRange, Completion, Engine, FiveTuple, KeyAnswer, Link, LinkId, Now, OpenError,
     Outcome, RealmId, RelayId, RelayProtocol, Relayed, Route, ShardId, Shared, Transport,
 };
-use turn_udp::{Datagram, Datagrams, Destination, RecvBatch, RelayOptions, SendBatch, UdpSocket};
+use turn_udp::{Datagram, Datagrams, Destination, RecvBatch, SendBatch, UdpSocket};
 
 use crate::clock;
 use crate::dtls::{DtlsClients, is_record, listener_of, path};
@@ -38,7 +38,6 @@ pub(crate) struct Host {
     pub(crate) upstreams: Upstreams,
     /// Where tasks of connections to peers are at home.
     pub(crate) home: Weak<StreamContext>,
-    pub(crate) relay_options: RelayOptions,
     pub(crate) outgoing: SendBatch,
     pub(crate) neighbours: Vec<Address>,
     pub(crate) writers: Vec<Option<RingWriter>>,
@@ -244,6 +243,7 @@ impl Host {
         self.counters.sent_in_runs.add(flushed.segmented);
         self.counters.send_dropped.add(flushed.dropped);
         self.counters.send_calls.add(flushed.syscalls);
+        self.relays.connect_steady();
         for shard in self.to_wake.drain(..) {
             if let Some(address) = self.neighbours.get(usize::from(shard.0)) {
                 address.wake();
@@ -300,8 +300,7 @@ impl Host {
         protocol: RelayProtocol,
     ) -> Result<(), OpenError> {
         let opened = match protocol {
-            RelayProtocol::Udp => UdpSocket::relay(bind, &self.relay_options)
-                .and_then(|socket| self.relays.insert(relay, socket)),
+            RelayProtocol::Udp => self.relays.open(relay, bind),
             RelayProtocol::Tcp => self.listen_for_peers(relay, bind),
         };
         opened.map_err(|error| open_error(&error))
@@ -380,7 +379,7 @@ pub(crate) fn resolve<'s>(
     dont_fragment: bool,
 ) -> Option<Way<'s>> {
     match route {
-        Route::Peer { via, peer } => relays.get(*via).map(|socket| {
+        Route::Peer { via, peer } => relays.toward(*via, *peer).map(|socket| {
             Way::Datagram(socket, Destination { to: *peer, source: None, dont_fragment })
         }),
         Route::Client { link, to, from } => match LinkKind::of(*link) {

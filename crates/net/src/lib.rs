@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod aim;
 mod clock;
 mod control;
 mod core;
@@ -33,6 +34,7 @@ mod net_counters;
 mod observer;
 mod pace;
 mod packets;
+mod polled;
 mod proxied;
 mod proxy_header;
 mod rebuild;

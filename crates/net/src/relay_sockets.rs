@@ -1,148 +1,421 @@
 //! The relay sockets of a shard: found by the slot of their relay, polled
 //! through one epoll set.
+//!
+//! A relay that sends to one peer again and again gets a second socket at its
+//! address, connected to that peer: what leaves by it spares the kernel a look at
+//! its routes. What the peer sends comes by it too; all others are heard by the
+//! relay's own socket, as before.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
 use turn_engine::RelayId;
-use turn_udp::{Epoll, UdpSocket, Watched};
+use turn_udp::{Epoll, Fill, RelayOptions, UdpSocket, Watched};
+
+use crate::aim::Aim;
+use crate::polled::Polled;
 
 /// Sockets by relay; the set is itself watched by the runtime.
 #[derive(Debug)]
 pub(crate) struct RelaySockets {
     set: Rc<Watched<Epoll>>,
+    options: RelayOptions,
+    /// No socket for a steady peer has a descriptor above this one: the others are for relays and
+    /// connections.
+    last_spare: u64,
     slots: Vec<Option<RelaySocket>>,
+    /// Relays that have a steady peer since the last flush.
+    steady: RefCell<Vec<(RelayId, SocketAddr)>>,
 }
 
-/// A relay socket, and how much it gave of late.
+/// The sockets of a relayed transport address.
 #[derive(Debug)]
-pub(crate) struct RelaySocket {
+struct RelaySocket {
     relay: RelayId,
-    socket: Rc<UdpSocket>,
-    /// The turn in which it was read last.
-    last_turn: Cell<u32>,
-    /// It had several messages at once.
-    is_busy: Cell<bool>,
+    own: Polled,
+    /// Connected to the steady peer.
+    connected: Option<Polled>,
+    /// The own one may hold what the steady peer sent before the other was connected.
+    is_behind: Cell<bool>,
+    aim: Aim,
 }
 
-impl RelaySocket {
-    /// How many messages to ask for in this turn. The usual socket has one, and to ask for a
-    /// second costs a look that finds nothing; what is left shows in the next turn.
-    #[inline]
-    pub(crate) fn ask(&self, turn: u32) -> usize {
-        if self.last_turn.replace(turn).wrapping_add(1) == turn {
-            self.is_busy.set(true);
-        }
-        if self.is_busy.get() { AT_MOST_FROM_A_RELAY } else { 1 }
-    }
-
-    /// It gave so many.
-    #[inline]
-    pub(crate) fn gave(&self, messages: usize) {
-        if messages <= 1 {
-            self.is_busy.set(false);
-        }
-    }
-
-    pub(crate) fn socket(&self) -> &Rc<UdpSocket> {
-        &self.socket
-    }
+/// The socket of a relay that is to be read next.
+#[derive(Debug)]
+pub(crate) struct Next<'s> {
+    pub(crate) relay: RelayId,
+    pub(crate) polled: &'s Polled,
+    /// It comes before the one that is ready.
+    behind: Option<&'s Cell<bool>>,
 }
 
-/// Messages taken from one relay socket at a visit, so that none starves the
-/// others.
-const AT_MOST_FROM_A_RELAY: usize = 8;
+/// What the set says of a socket that is ready: which relay, and which of its sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Token(u64);
 
 impl RelaySockets {
-    pub(crate) const fn new(set: Rc<Watched<Epoll>>) -> Self {
-        Self { set, slots: Vec::new() }
+    pub(crate) const fn new(
+        set: Rc<Watched<Epoll>>,
+        options: RelayOptions,
+        last_spare: u64,
+    ) -> Self {
+        Self { set, options, last_spare, slots: Vec::new(), steady: RefCell::new(Vec::new()) }
+    }
+
+    /// Binds the socket of a relay.
+    pub(crate) fn open(&mut self, relay: RelayId, bind: SocketAddr) -> io::Result<()> {
+        self.insert(relay, UdpSocket::relay(bind, &self.options)?)
     }
 
     pub(crate) fn insert(&mut self, relay: RelayId, socket: UdpSocket) -> io::Result<()> {
-        let socket = Rc::new(socket);
-        self.set.inner().add(&*socket, relay.to_bits())?;
+        let own = Polled::new(socket);
+        self.set.inner().add(own.socket(), Token::of_own(relay).0)?;
         if self.slots.len() <= relay.index() {
             self.slots.resize_with(relay.index() + 1, || None);
         }
         if let Some(slot) = self.slots.get_mut(relay.index()) {
             *slot = Some(RelaySocket {
                 relay,
-                socket,
-                last_turn: Cell::new(0),
-                is_busy: Cell::new(false),
+                own,
+                connected: None,
+                is_behind: Cell::new(false),
+                aim: Aim::new(),
             });
         }
         Ok(())
     }
 
-    /// Takes the socket out of the set. What is queued on it still leaves.
+    /// Takes the relay's own socket out of the set. What is queued on it still leaves.
     pub(crate) fn remove(&mut self, relay: RelayId) -> Option<Rc<UdpSocket>> {
-        let slot = self.slots.get_mut(relay.index())?;
-        if slot.as_ref().is_none_or(|found| found.relay != relay) {
-            return None;
+        let RelaySocket { own, connected, .. } = self.take(relay)?;
+        if let Some(connected) = connected {
+            self.drop_polled(connected);
         }
-        let RelaySocket { socket, .. } = slot.take()?;
-        // A closed descriptor leaves the set by itself, a queued one lives on.
-        let _ = self.set.inner().remove(&*socket);
-        Some(socket)
+        let _ = self.set.inner().remove(own.socket());
+        Some(own.into_socket())
     }
 
-    /// Closes the socket; what is queued on it still leaves. Says whether there was one.
+    /// Closes the sockets of a relay; what is queued on them still leaves. Says whether there was
+    /// one.
     pub(crate) fn close(&mut self, relay: RelayId) -> bool {
-        if self.find(relay).is_some_and(|found| Rc::strong_count(&found.socket) == 1) {
-            // A closed descriptor leaves the set by itself.
-            return self.slots.get_mut(relay.index()).and_then(Option::take).is_some();
+        let Some(RelaySocket { own, connected, .. }) = self.take(relay) else { return false };
+        for polled in connected.into_iter().chain([own]) {
+            self.drop_polled(polled);
         }
-        self.remove(relay).is_some()
+        true
+    }
+
+    /// The socket that a datagram for this peer leaves by.
+    #[inline]
+    pub(crate) fn toward(&self, relay: RelayId, peer: SocketAddr) -> Option<&Rc<UdpSocket>> {
+        let found = self.find(relay)?;
+        if let Some(connected) = &found.connected
+            && connected.socket().peer() == Some(peer)
+        {
+            found.aim.keep();
+            return Some(connected.socket());
+        }
+        if found.aim.is_steady(peer) {
+            self.steady.borrow_mut().push((relay, peer));
+        }
+        Some(found.own.socket())
+    }
+
+    /// Connects the relays that have a steady peer now. Nothing may be queued on their sockets: it
+    /// would leave in another order.
+    pub(crate) fn connect_steady(&mut self) {
+        while let Some((relay, peer)) = self.steady.get_mut().pop() {
+            let Self { set, options, last_spare, slots, .. } = self;
+            let Some(found) = slots.get_mut(relay.index()).and_then(Option::as_mut) else {
+                continue;
+            };
+            if found.relay == relay
+                && found.connect(peer, set.inner(), options, *last_spare).is_err()
+            {
+                found.aim.give_up();
+            }
+        }
+    }
+
+    /// The socket to read when one is ready: this one, or first the one that has older datagrams.
+    #[inline]
+    pub(crate) fn next(&self, token: u64) -> Option<Next<'_>> {
+        let (relay, is_own) = Token(token).split();
+        let found = self.find(relay)?;
+        let behind = Some(&found.is_behind).filter(|behind| behind.get());
+        let polled = match &found.connected {
+            Some(connected) if !is_own && behind.is_none() => connected,
+            _ => &found.own,
+        };
+        Some(Next { relay, polled, behind })
     }
 
     #[inline]
-    pub(crate) fn get(&self, relay: RelayId) -> Option<&Rc<UdpSocket>> {
-        self.find(relay).map(|found| &found.socket)
-    }
-
-    #[inline]
-    pub(crate) fn find(&self, relay: RelayId) -> Option<&RelaySocket> {
+    fn find(&self, relay: RelayId) -> Option<&RelaySocket> {
         self.slots.get(relay.index())?.as_ref().filter(|found| found.relay == relay)
+    }
+
+    fn take(&mut self, relay: RelayId) -> Option<RelaySocket> {
+        self.slots.get_mut(relay.index())?.take_if(|found| found.relay == relay)
+    }
+
+    /// A closed descriptor leaves the set by itself; one that is queued lives on.
+    fn drop_polled(&self, polled: Polled) {
+        if Rc::strong_count(polled.socket()) > 1 {
+            let _ = self.set.inner().remove(polled.socket());
+        }
+    }
+}
+
+impl RelaySocket {
+    fn connect(
+        &mut self,
+        peer: SocketAddr,
+        set: &Epoll,
+        options: &RelayOptions,
+        last_spare: u64,
+    ) -> io::Result<()> {
+        self.is_behind.set(true);
+        if let Some(connected) = &self.connected {
+            return connected.socket().connect(peer);
+        }
+        let socket = self.own.socket().beside(options)?;
+        if u64::try_from(socket.as_raw_fd()).is_ok_and(|descriptor| descriptor > last_spare) {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        socket.connect(peer)?;
+        set.add(&socket, Token::of_connected(self.relay).0)?;
+        self.connected = Some(Polled::new(socket));
+        Ok(())
+    }
+}
+
+impl Next<'_> {
+    /// It was read; says whether there is nothing left behind it either.
+    #[inline]
+    pub(crate) fn was_read(&self, filled: &Fill) -> bool {
+        self.polled.gave(filled.slots.len());
+        let Some(behind) = self.behind else { return filled.drained };
+        behind.set(!filled.drained);
+        // The set says again what else is ready.
+        false
+    }
+}
+
+impl Token {
+    /// Never part of the index of a relay: there are not as many descriptors.
+    const CONNECTED: u64 = 1 << 31;
+
+    const fn of_own(relay: RelayId) -> Self {
+        Self(relay.to_bits())
+    }
+
+    const fn of_connected(relay: RelayId) -> Self {
+        Self(relay.to_bits() | Self::CONNECTED)
+    }
+
+    /// The relay, and whether it is its own socket.
+    const fn split(self) -> (RelayId, bool) {
+        (RelayId::from_bits(self.0 & !Self::CONNECTED), self.0 & Self::CONNECTED == 0)
     }
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 mod tests {
-    use turn_udp::RelayOptions;
+    use std::time::Duration;
+
+    use turn_udp::{Destination, Ready, RecvBatch, SendBatch};
 
     use super::*;
 
-    fn relay_socket() -> RelaySocket {
-        let local = "127.0.0.1:0".parse().unwrap();
-        RelaySocket {
-            relay: RelayId::from_bits(0),
-            socket: Rc::new(UdpSocket::relay(local, &RelayOptions::default()).unwrap()),
-            last_turn: Cell::new(0),
-            is_busy: Cell::new(false),
+    #[tokio::test]
+    async fn a_steady_peer_has_a_socket_of_his_own_and_others_are_heard() {
+        let mut world = World::new(u64::MAX);
+        let [peer, other] = [socket(), socket()];
+        world.send(&peer, 9);
+        assert_eq!(world.connected_to(), Some(peer.local_addr()));
+        assert_eq!(world.heard_from(&peer), Token::of_connected(RELAY));
+        assert_eq!(world.heard_from(&other), Token::of_own(RELAY));
+        // Another one now and then changes nothing, but one in his place does.
+        for _ in 0..100 {
+            world.send(&other, 2);
+            world.send(&peer, 1);
+        }
+        assert_eq!(world.connected_to(), Some(peer.local_addr()));
+        world.send(&other, 64);
+        assert_eq!(world.connected_to(), Some(other.local_addr()));
+        assert_eq!(world.heard_from(&peer), Token::of_own(RELAY));
+        assert_eq!(world.heard_from(&other), Token::of_connected(RELAY));
+    }
+
+    #[tokio::test]
+    async fn what_came_before_the_socket_was_connected_is_read_before_what_came_after() {
+        let mut world = World::new(u64::MAX);
+        let peer = socket();
+        (1..=3).for_each(|what| say(&peer, world.address(), what));
+        world.send(&peer, 8);
+        (4..=6).for_each(|what| say(&peer, world.address(), what));
+        let (own, connected) = (Token::of_own(RELAY), Token::of_connected(RELAY));
+        let own = (1..=3).map(|what| (own, what));
+        let all: Vec<_> = own.chain((4..=6).map(|what| (connected, what))).collect();
+        assert_eq!(world.read(), all);
+    }
+
+    #[tokio::test]
+    async fn what_is_closed_is_closed_with_the_socket_beside_it() {
+        for is_queued in [false, true] {
+            let mut world = World::new(u64::MAX);
+            let peer = socket();
+            world.send(&peer, 8);
+            let address = world.relays.find(RELAY).unwrap().own.socket().local_addr();
+            if is_queued {
+                world.queue(&peer);
+            }
+            assert!(world.relays.close(RELAY));
+            assert!(!world.relays.close(RELAY));
+            world.flush();
+            // Nobody has the port any more.
+            UdpSocket::relay(address, &RelayOptions::default()).unwrap();
+            assert_eq!(received(&peer), 8 + usize::from(is_queued));
         }
     }
 
-    #[test]
-    fn a_socket_with_a_packet_now_and_then_is_asked_for_one() {
-        let socket = relay_socket();
-        for turn in [10, 12, 20] {
-            assert_eq!(socket.ask(turn), 1);
-            socket.gave(1);
+    #[tokio::test]
+    async fn who_takes_a_relay_over_gets_its_own_socket_which_hears_everyone() {
+        let mut world = World::new(u64::MAX);
+        let peer = socket();
+        world.send(&peer, 8);
+        let own = world.relays.remove(RELAY).unwrap();
+        assert_eq!(Rc::strong_count(&own), 1);
+        say(&peer, own.local_addr(), 1);
+        assert_eq!(received(&own), 1);
+        assert_eq!(world.ready(), []);
+    }
+
+    #[tokio::test]
+    async fn without_spare_descriptors_nobody_gets_a_second_socket() {
+        let mut world = World::new(2);
+        let peer = socket();
+        world.send(&peer, 1_000);
+        assert_eq!(world.connected_to(), None);
+        assert_eq!(world.heard_from(&peer), Token::of_own(RELAY));
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_is_gone_before_it_is_connected_stays_gone() {
+        let mut world = World::new(u64::MAX);
+        let peer = socket();
+        for _ in 0..8 {
+            world.queue(&peer);
+        }
+        world.relays.close(RELAY);
+        world
+            .relays
+            .insert(
+                OTHER,
+                UdpSocket::relay(LOCAL.parse().unwrap(), &RelayOptions::default()).unwrap(),
+            )
+            .unwrap();
+        world.flush();
+        assert!(world.relays.find(OTHER).unwrap().connected.is_none());
+    }
+
+    const RELAY: RelayId = RelayId::from_bits(5);
+    /// In the same slot, later.
+    const OTHER: RelayId = RelayId::from_bits(1 << 32 | 5);
+    const LOCAL: &str = "127.0.0.1:0";
+
+    /// A relay, and what is on its way out.
+    struct World {
+        relays: RelaySockets,
+        outgoing: SendBatch,
+    }
+
+    impl World {
+        fn new(last_spare: u64) -> Self {
+            let set = Rc::new(Watched::new(Epoll::new().unwrap()).unwrap());
+            let mut relays = RelaySockets::new(set, RelayOptions::default(), last_spare);
+            relays.open(RELAY, LOCAL.parse().unwrap()).unwrap();
+            Self { relays, outgoing: SendBatch::new() }
+        }
+
+        fn queue(&mut self, peer: &UdpSocket) {
+            let peer = peer.local_addr();
+            let via = self.relays.toward(RELAY, peer).unwrap();
+            self.outgoing.push_bytes(via, Destination::to(peer), b"x");
+        }
+
+        fn flush(&mut self) {
+            let failed = |_: &UdpSocket, _: &Destination, error| panic!("{error}");
+            self.outgoing.flush(&mut RecvBatch::new(1), failed);
+            self.relays.connect_steady();
+        }
+
+        fn send(&mut self, peer: &UdpSocket, count: usize) {
+            for _ in 0..count {
+                self.queue(peer);
+                self.flush();
+            }
+        }
+
+        fn connected_to(&self) -> Option<SocketAddr> {
+            self.relays.find(RELAY).unwrap().connected.as_ref()?.socket().peer()
+        }
+
+        /// The socket that hears it when this one says something.
+        fn heard_from(&self, peer: &Rc<UdpSocket>) -> Token {
+            say(peer, self.address(), 1);
+            let [(token, 1)] = *self.read() else { panic!("it was not heard once") };
+            token
+        }
+
+        fn address(&self) -> SocketAddr {
+            self.relays.find(RELAY).unwrap().own.socket().local_addr()
+        }
+
+        /// Reads what has come, in the order of a shard: by which socket, and which it is.
+        fn read(&self) -> Vec<(Token, u8)> {
+            let (mut received, mut heard) = (RecvBatch::new(32), Vec::new());
+            while !self.ready().is_empty() {
+                for token in self.ready() {
+                    let next = self.relays.next(token).unwrap();
+                    let filled = received.fill(next.polled.socket(), 1).unwrap();
+                    next.was_read(&filled);
+                    let own = &self.relays.find(next.relay).unwrap().own;
+                    let token = match std::ptr::eq(next.polled, own) {
+                        true => Token::of_own(next.relay),
+                        false => Token::of_connected(next.relay),
+                    };
+                    let datagrams = received.datagrams(filled.slots);
+                    heard.extend(
+                        datagrams.map(|datagram| (token, *datagram.bytes.first().unwrap())),
+                    );
+                }
+            }
+            heard
+        }
+
+        fn ready(&self) -> Vec<u64> {
+            let mut ready = Ready::new();
+            self.relays.set.inner().wait(&mut ready, Some(Duration::ZERO)).unwrap().to_vec()
         }
     }
 
-    #[test]
-    fn a_socket_that_was_not_emptied_is_asked_for_several_until_it_is() {
-        let socket = relay_socket();
-        assert_eq!(socket.ask(10), 1);
-        socket.gave(1);
-        assert_eq!(socket.ask(11), AT_MOST_FROM_A_RELAY);
-        socket.gave(3);
-        assert_eq!(socket.ask(15), AT_MOST_FROM_A_RELAY);
-        socket.gave(1);
-        assert_eq!(socket.ask(20), 1);
+    fn say(from: &Rc<UdpSocket>, to: SocketAddr, what: u8) {
+        let mut batch = SendBatch::new();
+        batch.push_bytes(from, Destination::to(to), &[what]);
+        batch.flush(&mut RecvBatch::new(1), |_, _, error| panic!("{error}"));
+    }
+
+    fn received(socket: &UdpSocket) -> usize {
+        RecvBatch::new(1_024).fill(socket, 1_024).unwrap().slots.len()
+    }
+
+    fn socket() -> Rc<UdpSocket> {
+        Rc::new(UdpSocket::relay(LOCAL.parse().unwrap(), &RelayOptions::default()).unwrap())
     }
 }

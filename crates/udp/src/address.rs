@@ -30,16 +30,15 @@ impl SocketName {
     #[expect(clippy::cast_possible_truncation, reason = "28")]
     pub(crate) const CAPACITY: libc::socklen_t = SIZE_V6 as libc::socklen_t;
 
-    /// The name of `address` and its length.
-    pub(crate) fn new(address: SocketAddr) -> (Self, libc::socklen_t) {
+    /// The name of `address`.
+    pub(crate) fn new(address: SocketAddr) -> Self {
         let mut name = Self::EMPTY;
         let rest = &mut name.0[..];
-        let length = match address {
+        match address {
             SocketAddr::V4(v4) => {
                 let rest = put(rest, FAMILIES.0.to_ne_bytes());
                 let rest = put(rest, v4.port().to_be_bytes());
                 put(rest, v4.ip().octets());
-                SIZE_V4
             }
             SocketAddr::V6(v6) => {
                 let rest = put(rest, FAMILIES.1.to_ne_bytes());
@@ -48,11 +47,17 @@ impl SocketName {
                 let rest = put(rest, v6.flowinfo().to_ne_bytes());
                 let rest = put(rest, v6.ip().octets());
                 put(rest, v6.scope_id().to_ne_bytes());
-                SIZE_V6
             }
-        };
-        #[expect(clippy::cast_possible_truncation, reason = "16 or 28")]
-        (name, length as libc::socklen_t)
+        }
+        name
+    }
+
+    /// How many bytes of it the kernel may read.
+    pub(crate) fn len(&self) -> libc::socklen_t {
+        #[expect(clippy::cast_possible_truncation, reason = "16")]
+        let length_v4 = SIZE_V4 as libc::socklen_t;
+        let is_v6 = self.0.first_chunk() == Some(&FAMILIES.1.to_ne_bytes());
+        if is_v6 { Self::CAPACITY } else { length_v4 }
     }
 
     /// The address in this name; `None` for another family.
@@ -99,10 +104,10 @@ mod tests {
     #[test]
     fn a_name_has_the_bytes_of_the_c_structure() {
         for address in samples() {
-            let (name, length) = SocketName::new(address);
+            let name = SocketName::new(address);
             let theirs = socket2::SockAddr::from(address);
-            assert_eq!(length, theirs.len());
-            let length = usize::try_from(length).unwrap();
+            assert_eq!(name.len(), theirs.len());
+            let length = usize::try_from(name.len()).unwrap();
             // SAFETY: socket2 says that so many bytes at this pointer are its
             // initialised address.
             let bytes = unsafe { slice::from_raw_parts(theirs.as_ptr().cast::<u8>(), length) };
@@ -113,7 +118,7 @@ mod tests {
     #[test]
     fn a_name_gives_its_address_back() {
         for address in samples() {
-            assert_eq!(SocketName::new(address).0.address(), Some(address));
+            assert_eq!(SocketName::new(address).address(), Some(address));
         }
     }
 

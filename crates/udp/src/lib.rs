@@ -11,7 +11,7 @@
 //!   wait for beside them;
 //! * [`verdict`], which says what an error of a socket means for its owner;
 //! * [`capabilities`], [`interface_addresses`], [`default_route_source`],
-//!   [`raise_descriptor_limit`], [`nap`], [`set_timer_slack`] and
+//!   [`descriptor_limit`], [`raise_descriptor_limit`], [`nap`], [`set_timer_slack`] and
 //!   [`release_freed_memory`], what a server asks of its host;
 //! * `Watched` (feature `tokio`), readiness of a socket, an `Epoll` or a
 //!   `Ticker` from a tokio runtime.
@@ -69,7 +69,7 @@ pub use clock::ticker::Ticker;
 pub use datagram::{Datagram, Datagrams, Payload, PayloadAt};
 pub use epoll::{Epoll, Ready};
 pub use interfaces::{InterfaceAddress, default_route_source, interface_addresses};
-pub use limits::raise_descriptor_limit;
+pub use limits::{descriptor_limit, raise_descriptor_limit};
 pub use memory::release_freed_memory;
 pub use options::{ListenerOptions, RelayOptions};
 pub use probe::{Capabilities, capabilities};

@@ -1,4 +1,4 @@
-//! How many descriptors this process may have; each allocation takes one.
+//! How many descriptors this process may have; each allocation takes one or two.
 
 use std::{io, mem};
 
@@ -18,6 +18,14 @@ pub fn raise_descriptor_limit() -> io::Result<(u64, u64)> {
         limit = read_limit()?;
     }
     Ok((widen(limit.rlim_cur), widen(limit.rlim_max)))
+}
+
+/// How many descriptors this process may have now (the soft `RLIMIT_NOFILE`).
+///
+/// # Errors
+/// What `getrlimit` says.
+pub fn descriptor_limit() -> io::Result<u64> {
+    Ok(widen(read_limit()?.rlim_cur))
 }
 
 fn read_limit() -> io::Result<libc::rlimit> {
@@ -46,6 +54,7 @@ mod tests {
     fn the_soft_limit_reaches_the_hard_one() {
         let (soft, hard) = raise_descriptor_limit().unwrap();
         assert_eq!(soft, hard);
+        assert_eq!(descriptor_limit().unwrap(), soft);
         assert!(soft > 0);
     }
 }

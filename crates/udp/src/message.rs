@@ -31,7 +31,7 @@ pub(crate) struct Staged<'a> {
 
 /// Messages that are ready to be sent.
 ///
-/// Invariant: every header points to a name, a control space and iovecs of
+/// Invariant: every header points to a name (or has none), a control space and iovecs of
 /// `messages`, which does not change any more, and every iovec to bytes that
 /// live for `'a`.
 pub(crate) struct Sealed<'a> {
@@ -51,15 +51,15 @@ impl Messages {
 }
 
 impl<'a> Staged<'a> {
-    /// Adds a message with all segments of a run.
-    pub(crate) fn add_run(&mut self, run: &Run, parts: &Parts<'a>) {
+    /// Adds a message with all segments of a run, to be sent from `via`.
+    pub(crate) fn add_run(&mut self, via: &UdpSocket, run: &Run, parts: &Parts<'a>) {
         let before = self.messages.iovecs.len();
         for pieces in parts.of(run) {
             for piece in pieces {
                 self.add_piece(piece);
             }
         }
-        self.add_message(run, before);
+        self.add_message(via, run, before);
     }
 
     /// Puts all pointers in place.
@@ -69,7 +69,9 @@ impl<'a> Staged<'a> {
         let mut iovec = iovecs.as_mut_ptr();
         for (index, header) in headers.iter_mut().enumerate() {
             let message = &mut header.msg_hdr;
-            message.msg_name = names.wrapping_add(index).cast();
+            if message.msg_namelen > 0 {
+                message.msg_name = names.wrapping_add(index).cast();
+            }
             message.msg_iov = iovec;
             iovec = iovec.wrapping_add(message.msg_iovlen as _);
             if message.msg_controllen > 0 {
@@ -91,10 +93,12 @@ impl<'a> Staged<'a> {
     }
 
     /// Adds the header for the pieces from `first_piece` on.
-    fn add_message(&mut self, run: &Run, first_piece: usize) {
+    fn add_message(&mut self, via: &UdpSocket, run: &Run, first_piece: usize) {
         let Messages { headers, names, controls, iovecs } = &mut *self.messages;
         let destination = &run.destination;
-        let (name, name_length) = SocketName::new(destination.to);
+        let name = SocketName::new(destination.to);
+        // A name would make the kernel look for the way to its peer again.
+        let needs_name = via.peer() != Some(destination.to);
         let scope = match destination.to {
             std::net::SocketAddr::V4(_) => 0,
             std::net::SocketAddr::V6(to) => to.scope_id(),
@@ -107,7 +111,7 @@ impl<'a> Staged<'a> {
         // SAFETY: an mmsghdr is integers and pointers (and padding on some
         // targets), for which all zeroes is a value.
         let mut header: libc::mmsghdr = unsafe { mem::zeroed() };
-        header.msg_hdr.msg_namelen = name_length;
+        header.msg_hdr.msg_namelen = if needs_name { name.len() } else { 0 };
         header.msg_hdr.msg_iovlen = (iovecs.len() - first_piece) as _;
         header.msg_hdr.msg_controllen = control_length as _;
         headers.push(header);
@@ -117,6 +121,17 @@ impl<'a> Staged<'a> {
 }
 
 impl Sealed<'_> {
+    /// Gives the messages of this range their names, which a socket that is not connected any more
+    /// needs.
+    pub(crate) fn name(&mut self, range: Range<usize>) {
+        let Messages { headers, names, .. } = &mut *self.messages;
+        let names = names.get_mut(range.clone()).unwrap_or_default();
+        for (header, name) in headers.get_mut(range).unwrap_or_default().iter_mut().zip(names) {
+            header.msg_hdr.msg_namelen = name.len();
+            header.msg_hdr.msg_name = ptr::from_mut(name).cast();
+        }
+    }
+
     /// Sends messages of this range and says how many were taken; more than
     /// 1,024 at once are taken in part.
     pub(crate) fn sendmmsg(
@@ -148,7 +163,7 @@ impl Sealed<'_> {
         }
         faults::check(Call::Sendto)?;
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        // SAFETY: by the invariant of `Sealed` the header points to a name of its length, and to
+        // SAFETY: by the invariant of `Sealed` the header points to a name of its length (or to none), and to
         // one vector, which points to bytes of its length.
         let sent = unsafe {
             let piece = *header.msg_iov;

@@ -155,7 +155,7 @@ impl SendBatch {
         for group in &*groups {
             let mut next = Some(group.first);
             while let Some((index, run)) = next.and_then(|i| Some((i, runs.get(i)?))) {
-                staged.add_run(run, &parts);
+                staged.add_run(&group.via, run, &parts);
                 order.push(index);
                 next = run.next;
             }

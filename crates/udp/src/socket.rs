@@ -25,6 +25,8 @@ use crate::{
 pub struct UdpSocket {
     fd: OwnedFd,
     local: SocketAddr,
+    /// The one address it is connected to.
+    peer: Cell<Option<SocketAddr>>,
     /// Whether runs may leave as trains; off once the path has refused one.
     gso: Cell<bool>,
     /// The DF setting, unknown for a socket that someone else has set up.
@@ -58,15 +60,50 @@ impl UdpSocket {
     /// # Errors
     /// As for [`Self::listener`].
     pub fn relay(address: SocketAddr, o: &RelayOptions) -> io::Result<Self> {
-        let socket = open(address, o.gro, o.receive_buffer, o.send_buffer)?;
-        if o.dscp != 0 {
-            let octet = u32::from(o.dscp) << 2;
-            match address {
-                SocketAddr::V4(_) => socket.set_tos_v4(octet)?,
-                SocketAddr::V6(_) => socket.set_tclass_v6(octet)?,
-            }
+        bind(open_relay(address, o)?, address)
+    }
+
+    /// Binds a second socket to a relayed transport address, to be connected
+    /// to one peer ([`Self::connect`]). Until then each of the two may get
+    /// what comes in.
+    ///
+    /// While it binds, but not before and not after, another socket of the
+    /// same user (`SO_REUSEPORT`) could share the port.
+    ///
+    /// # Errors
+    /// As for [`Self::listener`]; `InvalidInput` for a socket on a
+    /// wildcard, which would get an address by being connected.
+    pub fn beside(&self, o: &RelayOptions) -> io::Result<Self> {
+        if self.local.ip().is_unspecified() {
+            return Err(io::ErrorKind::InvalidInput.into());
         }
-        bind(socket, address)
+        let first = socket2::SockRef::from(&self.fd);
+        let second = open_relay(self.local, o)?;
+        second.set_reuse_port(true)?;
+        first.set_reuse_port(true)?;
+        let bound = bind(second, self.local);
+        first.set_reuse_port(false)?;
+        let second = bound?;
+        socket2::SockRef::from(&second.fd).set_reuse_port(false)?;
+        second.gso.set(self.gso.get());
+        Ok(second)
+    }
+
+    /// Connects to a peer, or to another one than before: all that comes from
+    /// there to the address of this socket comes to it, before any other at
+    /// the same address, and what is sent there leaves without a look at the
+    /// routing table. Other destinations can still be sent to.
+    ///
+    /// From now on ICMP errors about the peer fail calls on this socket, as
+    /// [`crate::Verdict::Retry`] has it.
+    ///
+    /// # Errors
+    /// What `connect` says, for example that there is no route.
+    pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
+        self.peer.set(None);
+        socket2::SockRef::from(&self.fd).connect(&peer.into())?;
+        self.peer.set(Some(peer));
+        Ok(())
     }
 
     /// Takes a bound, non-blocking UDP socket back from its descriptor.
@@ -83,6 +120,7 @@ impl UdpSocket {
         Self {
             fd,
             local,
+            peer: Cell::new(None),
             gso: Cell::new(capabilities().gso),
             dont_fragment: Cell::new(None),
             group: Cell::new(0),
@@ -97,6 +135,18 @@ impl UdpSocket {
     /// The address this socket is bound to.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    /// The address this socket is connected to, if the kernel has not undone
+    /// that (as `ss --kill` does).
+    #[inline]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer.get()
+    }
+
+    /// The kernel has no peer for this socket any more.
+    pub(crate) fn forget_peer(&self) {
+        self.peer.set(None);
     }
 
     /// Sets DF on what leaves from now on (and on IPv6 refuses to fragment),
@@ -179,6 +229,18 @@ fn open(
     Ok(socket)
 }
 
+fn open_relay(address: SocketAddr, o: &RelayOptions) -> io::Result<Socket> {
+    let socket = open(address, o.gro, o.receive_buffer, o.send_buffer)?;
+    if o.dscp != 0 {
+        let octet = u32::from(o.dscp) << 2;
+        match address {
+            SocketAddr::V4(_) => socket.set_tos_v4(octet)?,
+            SocketAddr::V6(_) => socket.set_tclass_v6(octet)?,
+        }
+    }
+    Ok(socket)
+}
+
 fn bind(socket: Socket, address: SocketAddr) -> io::Result<UdpSocket> {
     socket.bind(&address.into())?;
     let socket = match address.port() {
@@ -217,6 +279,25 @@ mod tests {
         let grouped = ListenerOptions { reuse_port: true, ..ListenerOptions::default() };
         assert!(UdpSocket::listener(relay.local_addr(), &grouped).is_err());
         assert!(UdpSocket::relay(relay.local_addr(), &RelayOptions::default()).is_err());
+    }
+
+    #[test]
+    fn a_relay_shares_its_port_with_the_one_beside_it_only() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let options = RelayOptions::default();
+            let relay = UdpSocket::relay(address.parse().unwrap(), &options).unwrap();
+            drop(relay.beside(&options).unwrap());
+            let beside = relay.beside(&options).unwrap();
+            assert_eq!(beside.local_addr(), relay.local_addr());
+            let grouped = ListenerOptions { reuse_port: true, ..ListenerOptions::default() };
+            assert!(UdpSocket::listener(relay.local_addr(), &grouped).is_err());
+            assert!(UdpSocket::relay(relay.local_addr(), &options).is_err());
+            drop(relay);
+            assert!(UdpSocket::listener(beside.local_addr(), &grouped).is_err());
+        }
+        let wildcard = UdpSocket::relay("0.0.0.0:0".parse().unwrap(), &RelayOptions::default());
+        let error = wildcard.unwrap().beside(&RelayOptions::default()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 
     #[test]

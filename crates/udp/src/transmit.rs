@@ -80,8 +80,15 @@ impl<F: FnMut(&UdpSocket, &Destination, SendError)> Transmitter<'_, F> {
                 return ControlFlow::Break(());
             }
             // [R11] The error of another message is no reason to lose this one.
-            if may_be_pending(errno) && retries < PENDING_ERRORS {
+            if (may_be_pending(errno) || is_told_to_connected(socket, errno))
+                && retries < PENDING_ERRORS
+            {
                 retries += 1;
+                continue;
+            }
+            if errno == libc::EDESTADDRREQ && socket.peer().is_some() {
+                socket.forget_peer();
+                sealed.name(next..messages.end);
                 continue;
             }
             retries = 0;
@@ -106,7 +113,7 @@ impl<F: FnMut(&UdpSocket, &Destination, SendError)> Transmitter<'_, F> {
         let mut staged = messages.stage();
         let singles: Vec<Run> = run.singles().collect();
         for single in &singles {
-            staged.add_run(single, &self.parts);
+            staged.add_run(socket, single, &self.parts);
         }
         let mut sealed = staged.seal();
         let outcome =
@@ -180,6 +187,12 @@ impl<F: FnMut(&UdpSocket, &Destination, SendError)> Transmitter<'_, F> {
         };
         (self.failed)(socket, &first.destination, error);
     }
+}
+
+/// Whether a router can have left this on a socket because it is connected: that something before did
+/// not fit its way with DF.
+fn is_told_to_connected(socket: &UdpSocket, errno: i32) -> bool {
+    errno == libc::EMSGSIZE && socket.peer().is_some()
 }
 
 #[cfg(test)]
@@ -357,6 +370,20 @@ mod tests {
         let flushed = world.flush();
         assert_eq!((flushed.datagrams, flushed.dropped, flushed.syscalls), (3, 0, 3));
         assert_eq!(world.arrived(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn r11_only_a_connected_socket_takes_a_size_for_the_error_of_another_message() {
+        for (is_connected, expected) in [(false, (0, 1)), (true, (1, 0))] {
+            let mut world = World::new();
+            if is_connected {
+                world.via.connect(world.receiver.local_addr()).unwrap();
+            }
+            inject(Call::Sendto, [Some(libc::EMSGSIZE)]);
+            world.push([7]);
+            let flushed = world.flush();
+            assert_eq!((flushed.datagrams, flushed.dropped), expected);
+        }
     }
 
     /// A sending socket, its receiver and all that is between.

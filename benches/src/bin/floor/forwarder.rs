@@ -34,6 +34,13 @@ const AT_MOST_OF_RELAY: usize = 1;
 /// Receive buffers: what a step can hold before it must send.
 const SLOTS: usize = 64;
 
+/// A relay socket that is connected to its peer, which spares the kernel a look at its routes.
+pub(crate) fn relay_to(peer: SocketAddr, options: &RelayOptions) -> io::Result<Rc<UdpSocket>> {
+    let socket = UdpSocket::relay(([127, 0, 0, 1], 0).into(), options)?;
+    socket.connect(peer)?;
+    Ok(Rc::new(socket))
+}
+
 impl Forwarder {
     /// Binds all sockets to loopback and prints their ports: the listener's,
     /// then one a channel.
@@ -49,7 +56,7 @@ impl Forwarder {
         let options = RelayOptions { gro: true, ..RelayOptions::default() };
         let mut relays = Vec::with_capacity(sockets);
         for index in 0..u16::try_from(sockets)? {
-            let socket = Rc::new(UdpSocket::relay(local, &options)?);
+            let socket = relay_to(peer, &options)?;
             let header = (FIRST_CHANNEL + index).to_be_bytes();
             relays.push(Relay { socket, client: None, header });
         }

@@ -12,7 +12,7 @@ use rustls::ServerConfig;
 use turn_udp::{Destination, Epoll, Ready, RecvBatch, RelayOptions, SendBatch, UdpSocket, nap};
 
 use crate::{
-    forwarder::{FIRST_CHANNEL, print_ports},
+    forwarder::{FIRST_CHANNEL, print_ports, relay_to},
     pace::Pace,
     wire::{Wire, has_left},
 };
@@ -50,11 +50,9 @@ impl StreamForwarder {
         turn_udp::raise_descriptor_limit()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let options = RelayOptions { gro: true, ..RelayOptions::default() };
-        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let relays = (0..sockets)
-            .map(|_| UdpSocket::relay(local, &options))
-            .collect::<io::Result<Vec<_>>>()?;
-        print_ports(listener.local_addr()?, relays.iter())?;
+        let relays =
+            (0..sockets).map(|_| relay_to(peer, &options)).collect::<io::Result<Vec<_>>>()?;
+        print_ports(listener.local_addr()?, relays.iter().map(|relay| &**relay))?;
         let set = Epoll::new()?;
         let mut flows = Vec::with_capacity(sockets);
         for (token, (relay, channel)) in
@@ -63,12 +61,7 @@ impl StreamForwarder {
             let wire = Wire::accept(&listener, tls.clone())?;
             set.add(&wire.socket, token)?;
             set.add(&relay, token + 1)?;
-            flows.push(Flow {
-                wire,
-                unread: Vec::new(),
-                relay: Rc::new(relay),
-                header: channel.to_be_bytes(),
-            });
+            flows.push(Flow { wire, unread: Vec::new(), relay, header: channel.to_be_bytes() });
         }
         Ok(Self {
             flows,
