@@ -53,11 +53,12 @@ impl SocketName {
     }
 
     /// How many bytes of it the kernel may read.
+    #[inline]
     pub(crate) fn len(&self) -> libc::socklen_t {
         #[expect(clippy::cast_possible_truncation, reason = "16")]
         let length_v4 = SIZE_V4 as libc::socklen_t;
-        let is_v6 = self.0.first_chunk() == Some(&FAMILIES.1.to_ne_bytes());
-        if is_v6 { Self::CAPACITY } else { length_v4 }
+        let [a, b, ..] = self.0;
+        if u16::from_ne_bytes([a, b]) == FAMILIES.1 { Self::CAPACITY } else { length_v4 }
     }
 
     /// The address in this name; `None` for another family.

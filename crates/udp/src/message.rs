@@ -98,7 +98,7 @@ impl<'a> Staged<'a> {
         let destination = &run.destination;
         let name = SocketName::new(destination.to);
         // A name would make the kernel look for the way to its peer again.
-        let needs_name = via.peer() != Some(destination.to);
+        let needs_name = !via.is_connected_to(&destination.to);
         let scope = match destination.to {
             std::net::SocketAddr::V4(_) => 0,
             std::net::SocketAddr::V6(to) => to.scope_id(),

@@ -144,6 +144,11 @@ impl UdpSocket {
         self.peer.get()
     }
 
+    #[inline]
+    pub(crate) fn is_connected_to(&self, address: &SocketAddr) -> bool {
+        self.peer.get().is_some_and(|peer| peer == *address)
+    }
+
     /// The kernel has no peer for this socket any more.
     pub(crate) fn forget_peer(&self) {
         self.peer.set(None);
