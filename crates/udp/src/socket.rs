@@ -29,7 +29,8 @@ pub struct UdpSocket {
     peer: Cell<Option<SocketAddr>>,
     /// Whether runs may leave as trains; off once the path has refused one.
     gso: Cell<bool>,
-    /// The DF setting, unknown for a socket that someone else has set up.
+    /// The DF setting, once something was sent: the kernel's own default would set DF and learn path
+    /// MTUs, which a relay must not do unless the client asked for it.
     dont_fragment: Cell<Option<bool>>,
     /// Where the current `SendBatch` keeps its messages for this socket. Only
     /// a hint, checked before use.
@@ -248,15 +249,11 @@ fn open_relay(address: SocketAddr, o: &RelayOptions) -> io::Result<Socket> {
 
 fn bind(socket: Socket, address: SocketAddr) -> io::Result<UdpSocket> {
     socket.bind(&address.into())?;
-    let socket = match address.port() {
+    match address.port() {
         // Only the kernel knows which port it chose.
-        0 => UdpSocket::from_owned_fd(socket.into())?,
-        _ => UdpSocket::bound(socket.into(), address),
-    };
-    // The kernel's default is to set DF and to learn path MTUs; a relay must
-    // not set DF unless the client asked for it.
-    socket.set_dont_fragment(false)?;
-    Ok(socket)
+        0 => UdpSocket::from_owned_fd(socket.into()),
+        _ => Ok(UdpSocket::bound(socket.into(), address)),
+    }
 }
 
 #[cfg(test)]
@@ -323,6 +320,7 @@ mod tests {
             (&six, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER),
         ];
         for (socket, level, name) in discovery {
+            socket.set_dont_fragment(false).unwrap();
             assert_eq!(read_int(socket, level, name), libc::IP_PMTUDISC_DONT);
             socket.set_dont_fragment(true).unwrap();
             assert_eq!(read_int(socket, level, name), libc::IP_PMTUDISC_PROBE);

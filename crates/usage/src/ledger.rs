@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::totals::Totals;
-use crate::{AllocationKey, Day, Ended, Live, LogEntry, Party, Traffic};
+use crate::{AllocationKey, Day, Ended, Live, Party, Traffic};
 
 /// Looks that an allocation is remembered for after its last one.
 const REMEMBERED: u64 = 24;
@@ -26,8 +26,8 @@ pub(crate) struct Count {
 /// What is not written yet.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    pub(crate) counts: HashMap<(Day, Party), Count>,
-    pub(crate) log: Vec<LogEntry>,
+    counts: HashMap<Day, HashMap<Party, Count>>,
+    pub(crate) log: Vec<Box<Ended>>,
 }
 
 /// Everything that was seen and not written.
@@ -76,7 +76,7 @@ impl Ledger {
             let seconds = age.as_secs();
             let now = Seen { traffic, seconds, look: self.looks, has_ended: false };
             if let Some(count) = self.see(id, now) {
-                self.count(day, party, count, totals);
+                self.count(day, &party.bounded(), count, totals);
             }
         }
         let oldest = self.looks.saturating_sub(REMEMBERED);
@@ -84,16 +84,16 @@ impl Ledger {
     }
 
     /// Counts the rest of an allocation. False: its entry in the log is lost, for too many wait.
-    pub(crate) fn end(&mut self, ended: Ended, day: Day, totals: &mut Totals) -> bool {
+    pub(crate) fn end(&mut self, mut ended: Box<Ended>, day: Day, totals: &mut Totals) -> bool {
+        ended.party = std::mem::take(&mut ended.party).bounded();
         let (traffic, seconds) = (ended.traffic, ended.age.as_secs());
         let now = Seen { traffic, seconds, look: self.looks, has_ended: true };
         if let Some(count) = self.see(ended.id, now) {
-            self.count(day, ended.party.clone(), count, totals);
+            self.count(day, &ended.party, count, totals);
         }
         let has_room = self.pending.log.len() < MOST_ENTRIES;
         if has_room {
-            let party = ended.party.clone().bounded();
-            self.pending.log.push(LogEntry { party, ..LogEntry::from(ended) });
+            self.pending.log.push(ended);
         }
         has_room
     }
@@ -105,8 +105,11 @@ impl Ledger {
 
     /// Takes back what could not be written; how many entries of the log are lost by that.
     pub(crate) fn take_back(&mut self, mut old: Pending) -> u64 {
-        for (key, count) in self.pending.counts.drain() {
-            old.counts.entry(key).or_default().add(count);
+        for (day, rows) in self.pending.counts.drain() {
+            let before = old.counts.entry(day).or_default();
+            for (party, count) in rows {
+                before.entry(party).or_default().add(count);
+            }
         }
         let new = std::mem::take(&mut self.pending.log);
         let room = MOST_ENTRIES.saturating_sub(old.log.len());
@@ -135,14 +138,19 @@ impl Ledger {
         Some(Count { traffic, allocations: 0, seconds })
     }
 
-    fn count(&mut self, day: Day, party: Party, count: Count, totals: &mut Totals) {
+    /// Counts for a party whose texts are bounded.
+    fn count(&mut self, day: Day, party: &Party, count: Count, totals: &mut Totals) {
         if count == Count::default() {
             return;
         }
-        let party = party.bounded();
-        totals.add(day, &party, count.traffic.bytes());
-        let party = self.admit(day, party);
-        self.pending.counts.entry((day, party)).or_default().add(count);
+        totals.add(day, party, count.traffic.bytes());
+        // Who has a row that waits to be written was admitted to it.
+        let waiting = self.pending.counts.get_mut(&day).and_then(|rows| rows.get_mut(party));
+        if let Some(row) = waiting {
+            return row.add(count);
+        }
+        let party = self.admit(day, party.clone());
+        self.pending.counts.entry(day).or_default().entry(party).or_default().add(count);
     }
 
     /// The party, or whom it is counted for where the day has too many rows.
@@ -177,6 +185,13 @@ impl Count {
 }
 
 impl Pending {
+    /// The rows that wait, each with its day.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (Day, &Party, &Count)> {
+        self.counts
+            .iter()
+            .flat_map(|(day, rows)| rows.iter().map(move |(party, count)| (*day, party, count)))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.counts.is_empty() && self.log.is_empty()
     }
@@ -270,8 +285,8 @@ mod tests {
         assert_eq!(world.ledger.take_back(old), 0);
         assert_eq!(world.of("ann"), (15, 2, 2));
         let order: Vec<_> =
-            world.ledger.pending().log.iter().map(|entry| entry.allocation.as_str()).collect();
-        assert_eq!(order, ["0-000001", "0-000002"]);
+            world.ledger.pending().log.iter().map(|ended| ended.id.serial).collect();
+        assert_eq!(order, [1, 2]);
     }
 
     #[test]
@@ -318,13 +333,13 @@ mod tests {
                 relayed: Vec::new(),
                 peers: Vec::new(),
             };
-            self.ledger.end(ended, self.day, &mut self.totals);
+            self.ledger.end(Box::new(ended), self.day, &mut self.totals);
         }
 
         /// Bytes, allocations and seconds of a user.
         fn of(&self, user: &str) -> (u64, u64, u64) {
-            let key = (self.day, party(user));
-            let count = self.ledger.pending().counts.get(&key).copied().unwrap_or_default();
+            let rows = self.ledger.pending().counts.get(&self.day);
+            let count = rows.and_then(|rows| rows.get(&party(user))).copied().unwrap_or_default();
             (count.traffic.bytes(), count.allocations, count.seconds)
         }
     }

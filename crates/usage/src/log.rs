@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::{Day, Ended, Party, Traffic};
+use crate::{Day, Party, Traffic};
 
 /// An allocation that ended, as the log keeps it and as its JSON lines show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -73,24 +73,6 @@ pub struct NotACursor;
 impl LogPage {
     /// Entries of a page at most.
     pub const MOST: usize = 1_000;
-}
-
-impl From<Ended> for LogEntry {
-    fn from(ended: Ended) -> Self {
-        Self {
-            allocation: ended.id.to_string(),
-            party: ended.party,
-            started_at: ended.started_at,
-            ended_at: ended.ended_at,
-            seconds: ended.age.as_secs(),
-            reason: ended.reason.to_owned(),
-            client: ended.client,
-            transport: ended.transport.to_owned(),
-            relayed: ended.relayed.iter().map(ToString::to_string).collect(),
-            peers: ended.peers,
-            traffic: ended.traffic,
-        }
-    }
 }
 
 impl fmt::Display for LogCursor {

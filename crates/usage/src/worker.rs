@@ -135,7 +135,7 @@ impl Worker {
             }
             Message::Ended(ended, now) => {
                 let day = self.turn(now).await;
-                if !self.ledger.end(*ended, day, &mut self.totals) {
+                if !self.ledger.end(ended, day, &mut self.totals) {
                     self.lost.fetch_add(1, Ordering::Relaxed);
                 }
             }
@@ -211,8 +211,8 @@ impl Worker {
                 Err(error) => return self.failed(&error),
             }
         }
-        for ((day, party), count) in &self.ledger.pending().counts {
-            totals.add(*day, party, count.traffic.bytes());
+        for (day, party, count) in self.ledger.pending().rows() {
+            totals.add(day, party, count.traffic.bytes());
         }
         self.totals = totals;
         self.must_load = false;

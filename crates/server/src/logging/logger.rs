@@ -35,8 +35,10 @@ pub struct Logger {
 /// The target cannot be written.
 pub fn start(log: &Log) -> Result<Logger, SinkError> {
     let sink = Sink::open(log)?;
-    let (queue, guard) =
-        NonBlockingBuilder::default().lossy(true).thread_name("log").finish(Behind(sink.clone()));
+    let (queue, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .thread_name("log")
+        .finish(Behind::new(sink.clone()));
     let dropped = queue.error_counter();
     let lines = Lines { is_serving: Arc::new(AtomicBool::new(false)), queue, sink: sink.clone() };
     let (filter_layer, filter) = reload::Layer::new(filter(log.level));
@@ -124,7 +126,14 @@ struct Line<'a> {
 }
 
 /// The queue's far end. A queued line begins with a byte for its level.
-struct Behind(Sink);
+struct Behind {
+    sink: Sink,
+    /// Lines that are written when the queue is empty, with one call.
+    gathered: Vec<u8>,
+}
+
+/// Bytes of lines that are gathered at most.
+const MOST_GATHERED: usize = 64 * 1024;
 
 const LEVELS: [Level; 5] = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
 
@@ -160,16 +169,33 @@ impl Write for Line<'_> {
     }
 }
 
+impl Behind {
+    const fn new(sink: Sink) -> Self {
+        Self { sink, gathered: Vec::new() }
+    }
+}
+
 impl Write for Behind {
     fn write(&mut self, queued: &[u8]) -> io::Result<usize> {
-        if let Some((level, record)) = queued.split_first() {
+        let Some((level, record)) = queued.split_first() else { return Ok(0) };
+        if self.sink.takes_lines_together() {
+            self.gathered.extend_from_slice(record);
+            if self.gathered.len() >= MOST_GATHERED {
+                self.flush()?;
+            }
+        } else {
             let level = LEVELS.get(usize::from(*level)).copied().unwrap_or(Level::ERROR);
-            self.0.write(level, record);
+            self.sink.write(level, record);
         }
         Ok(queued.len())
     }
 
+    /// The queue is empty, or the log ends.
     fn flush(&mut self) -> io::Result<()> {
+        if !self.gathered.is_empty() {
+            self.sink.write(Level::INFO, &self.gathered);
+            self.gathered.clear();
+        }
         Ok(())
     }
 }
@@ -212,6 +238,25 @@ mod tests {
         assert!(logger.reopen().unwrap());
         tracing::warn!("into the new one");
         assert_eq!(until(&path, "into the new one").lines().count(), 1);
+    }
+
+    #[test]
+    fn lines_that_wait_together_are_written_with_one_call_in_their_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("t.log");
+        let log = Log { target: LogTarget::File(path.clone()), ..Log::default() };
+        let mut behind = Behind::new(Sink::open(&log).unwrap());
+        let text = || std::fs::read_to_string(&path).unwrap();
+        behind.write_all(b"\x02one\n").unwrap();
+        behind.write_all(b"\x00two\n").unwrap();
+        assert_eq!(text(), "");
+        behind.flush().unwrap();
+        assert_eq!(text(), "one\ntwo\n");
+        behind.flush().unwrap();
+        assert_eq!(text(), "one\ntwo\n");
+        let long = [b"\x02".to_vec(), vec![b'x'; MOST_GATHERED]].concat();
+        behind.write_all(&long).unwrap();
+        assert_eq!(text().len(), 8 + MOST_GATHERED, "it does not wait for ever");
     }
 
     fn until(path: &Path, text: &str) -> String {

@@ -108,6 +108,14 @@ impl Sink {
         };
     }
 
+    /// Whether several lines may be written as one record: syslog takes each with its level.
+    pub(super) fn takes_lines_together(&self) -> bool {
+        match &*self.lock() {
+            Place::Stderr | Place::File { .. } => true,
+            Place::Syslog(_) => false,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Place> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

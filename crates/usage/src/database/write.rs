@@ -7,7 +7,7 @@ use sqlx::{QueryBuilder, query};
 
 use super::{Database, signed};
 use crate::ledger::{Count, Pending};
-use crate::{Day, LogEntry, Party, UsageError};
+use crate::{Day, Ended, Party, UsageError};
 
 /// Rows of one statement: SQLite takes 32,766 values.
 const ROWS: usize = 500;
@@ -38,7 +38,7 @@ impl Database {
             return Ok(());
         }
         let mut transaction = self.pool.begin_with("begin immediate").await?;
-        let counts: Vec<_> = pending.counts.iter().collect();
+        let counts: Vec<_> = pending.rows().collect();
         for rows in counts.chunks(ROWS) {
             usage(rows).build().persistent(false).execute(&mut *transaction).await?;
         }
@@ -83,9 +83,9 @@ impl Database {
     }
 }
 
-fn usage(rows: &[(&(Day, Party), &Count)]) -> QueryBuilder<Sqlite> {
+fn usage(rows: &[(Day, &Party, &Count)]) -> QueryBuilder<Sqlite> {
     let mut statement = QueryBuilder::new(INSERT_USAGE);
-    statement.push_values(rows, |mut row, ((day, party), count)| {
+    statement.push_values(rows, |mut row, (day, party, count)| {
         row.push_bind(i64::from(day.number()))
             .push_bind(&party.realm)
             .push_bind(party.tenant.as_deref().unwrap_or_default())
@@ -103,22 +103,23 @@ fn usage(rows: &[(&(Day, Party), &Count)]) -> QueryBuilder<Sqlite> {
     statement
 }
 
-fn log(entries: &[LogEntry]) -> QueryBuilder<Sqlite> {
+fn log(entries: &[Box<Ended>]) -> QueryBuilder<Sqlite> {
     let mut statement = QueryBuilder::new(INSERT_LOG);
     statement.push_values(entries, |mut row, entry| {
+        let relayed: Vec<_> = entry.relayed.iter().map(ToString::to_string).collect();
         row.push_bind(signed(entry.ended_at))
             .push_bind(signed(entry.started_at))
-            .push_bind(signed(entry.seconds))
-            .push_bind(&entry.allocation)
+            .push_bind(signed(entry.age.as_secs()))
+            .push_bind(entry.id.to_string())
             .push_bind(&entry.party.realm)
             .push_bind(entry.party.tenant.as_deref().unwrap_or_default())
             .push_bind(&entry.party.user)
             .push_bind(entry.party.label.as_deref().unwrap_or_default())
             .push_bind(entry.party.credential.as_deref().unwrap_or_default())
-            .push_bind(&entry.reason)
+            .push_bind(entry.reason)
             .push_bind(&entry.client)
-            .push_bind(&entry.transport)
-            .push_bind(entry.relayed.join(" "))
+            .push_bind(entry.transport)
+            .push_bind(relayed.join(" "))
             .push_bind(entry.peers.join(" "))
             .push_bind(signed(entry.traffic.up_packets))
             .push_bind(signed(entry.traffic.up_bytes))
