@@ -23,7 +23,7 @@ use crate::observer::Observer;
 use crate::proxied::Upstreams;
 use crate::relay_sockets::RelaySockets;
 use crate::ring::{RingWriter, ring};
-use crate::stream::{Lane, Order, PeerSockets, Spoken, StreamContext, Streams};
+use crate::stream::{Lane, Order, PeerSockets, Spoken, StreamContext, Streams, note};
 
 /// An engine with its sockets and what is on its way out.
 pub(crate) struct Host {
@@ -47,7 +47,9 @@ pub(crate) struct Host {
     pub(crate) keys: Option<Arc<dyn KeyFinder>>,
     /// Shards that have something new in a ring.
     pub(crate) to_wake: Vec<ShardId>,
-    /// Some task of a stream has something to write.
+    /// Streams that have something to write since the last flush.
+    pub(crate) unwritten: Vec<Rc<Lane>>,
+    /// Some task of a stream has something left to write.
     pub(crate) has_woken_streams: bool,
     /// Some task of a stream has more to do than fits into a turn.
     pub(crate) has_busy_streams: bool,
@@ -164,7 +166,7 @@ impl Host {
                         }
                         Some(Way::Stream(lane)) => {
                             lane.push_control(bytes);
-                            self.has_woken_streams = true;
+                            note(&mut self.unwritten, lane);
                         }
                         Some(Way::Dtls(slot)) => {
                             self.dtls.send(slot, &[bytes]);
@@ -238,6 +240,7 @@ impl Host {
         if self.dtls.has_output() {
             self.pump_dtls(clock::now());
         }
+        self.write_streams();
         let flushed = self.outgoing.flush(received, |_, _, _| {});
         self.counters.sent.add(flushed.datagrams);
         self.counters.sent_in_runs.add(flushed.segmented);

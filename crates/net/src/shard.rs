@@ -87,6 +87,7 @@ async fn serve(plan: ShardPlan, napper: Arc<Napper>, mut mailbox: Mailbox) -> io
         observer: plan.observer,
         keys: plan.keys,
         to_wake: Vec::new(),
+        unwritten: Vec::new(),
         has_woken_streams: false,
         has_busy_streams: false,
         scratch: Vec::new(),

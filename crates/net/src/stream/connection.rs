@@ -6,11 +6,11 @@
 //! ```
 //!
 //! A turn reads what there is, serves it, and writes what waits: many frames
-//! leave with one write. An idle connection has no buffer at all; what is kept
+//! leave with one write. What others have for the client leaves with their own
+//! flush, and wakes this task only where the kernel does not take all of it. An idle connection has no buffer at all; what is kept
 //! between two turns is an incomplete frame.
 
 use std::future::poll_fn;
-use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -20,7 +20,7 @@ use turn_engine::{ConnectionId, ShardId};
 use crate::clock;
 use crate::stream::admission::Permit;
 use crate::stream::context::StreamContext;
-use crate::stream::frames::{Then, write_zero};
+use crate::stream::frames::Then;
 use crate::stream::lane::Lane;
 use crate::stream::wire::Wire;
 
@@ -38,7 +38,6 @@ const READ_OF_STRANGER: usize = 4 * 1024;
 pub(crate) struct Connection {
     pub(crate) context: Rc<StreamContext>,
     pub(crate) lane: Rc<Lane>,
-    pub(crate) wire: Wire,
     pub(crate) permit: Permit,
     /// What has been read and not been served.
     pub(crate) unread: Vec<u8>,
@@ -57,25 +56,26 @@ enum Turn {
 }
 
 impl Connection {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         context: Rc<StreamContext>,
         lane: Rc<Lane>,
         wire: Wire,
         permit: Permit,
     ) -> Self {
-        let unread = Vec::new();
-        Self { context, lane, wire, permit, unread, has_frames: false, has_moved: false }
+        lane.open(wire);
+        Self { context, lane, permit, unread: Vec::new(), has_frames: false, has_moved: false }
     }
 
     /// A connection from another shard, as if its bytes had just been read.
-    pub(crate) const fn moved(
+    pub(crate) fn moved(
         context: Rc<StreamContext>,
         lane: Rc<Lane>,
         wire: Wire,
         permit: Permit,
         unread: Vec<u8>,
     ) -> Self {
-        Self { context, lane, wire, permit, unread, has_frames: true, has_moved: true }
+        lane.open(wire);
+        Self { context, lane, permit, unread, has_frames: true, has_moved: true }
     }
 
     /// Serves the client to its end. Boxed, since an `async fn` keeps what it takes twice.
@@ -98,16 +98,18 @@ impl Connection {
     }
 
     /// Says goodbye as far as that goes at once, and forgets the connection.
-    pub(crate) async fn end(mut self: Box<Self>) {
-        // close_notify and FIN; nobody is waited for.
-        poll_fn(|context| {
-            let _ = self.wire.poll_shutdown(context);
-            Poll::Ready(())
-        })
-        .await;
+    pub(crate) async fn end(self: Box<Self>) {
+        let Self { context, lane, permit, .. } = *self;
+        if let Some(mut wire) = lane.take_wire() {
+            // close_notify and FIN; nobody is waited for.
+            poll_fn(|task| {
+                let _ = wire.poll_shutdown(task);
+                Poll::Ready(())
+            })
+            .await;
+        }
         // Closed and given back before anybody is told.
-        let Self { context, lane, wire, permit, .. } = *self;
-        drop((wire, permit));
+        drop(permit);
         context.ended(&lane);
     }
 
@@ -118,7 +120,7 @@ impl Connection {
         }
         let input = self.poll_input(context);
         // What answers the last bytes of a client leaves before its end is acted on.
-        if self.poll_output(context).is_err() {
+        if self.lane.poll_output(context).is_err() {
             return Poll::Ready(Turn::End);
         }
         match input {
@@ -146,7 +148,7 @@ impl Connection {
 
     /// Reads once and serves what it can of it.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Option<Turn>> {
-        let Self { lane, wire, unread, has_frames, .. } = self;
+        let Self { lane, unread, has_frames, .. } = self;
         let mut scratch = self.context.scratch.borrow_mut();
         let kept = unread.len();
         let Some((head, room)) = scratch.split_at_mut_checked(kept) else {
@@ -157,7 +159,7 @@ impl Connection {
         if !std::mem::take(has_frames) {
             let at_most = if lane.is_proven() { READ } else { READ_OF_STRANGER };
             let mut buffer = ReadBuf::new(room.get_mut(..at_most).unwrap_or_default());
-            match ready!(wire.poll_read(context, &mut buffer)) {
+            match ready!(lane.poll_read(context, &mut buffer)) {
                 Ok(()) => read = buffer.filled().len(),
                 Err(_) => return Poll::Ready(Some(Turn::End)),
             }
@@ -185,31 +187,6 @@ impl Connection {
             Then::Splice(connection) => Some(Turn::Splice(connection)),
             Then::HandOver(shard) => Some(Turn::HandOver(shard)),
         })
-    }
-
-    /// Writes what waits, as far as the kernel takes it.
-    pub(crate) fn poll_output(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        let Self { lane, wire, .. } = self;
-        let taken = wire.taken();
-        let waits = loop {
-            if !lane.has_output() {
-                break match wire.poll_flush(context) {
-                    Poll::Ready(flushed) => flushed.map(|()| false)?,
-                    Poll::Pending => true,
-                };
-            }
-            match lane.write(|queue| wire.poll_write_frames(context, queue)) {
-                Poll::Ready(Ok(0)) => return Err(write_zero()),
-                Poll::Ready(written) => drop(written?),
-                Poll::Pending => break true,
-            }
-        };
-        // [H17]
-        let has_progressed = wire.taken() != taken;
-        if waits || has_progressed || lane.stalled_since().is_some() {
-            lane.note_output(waits, has_progressed, clock::now().mono);
-        }
-        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 //! RFC 8489 section 6.2.2 and RFC 8656 section 12.5 say where a frame ends; the
 //! engine gets each as if it were a datagram, without the padding.
 
-use std::io;
+use std::rc::Rc;
 
 use stun_responder::{MAX_REPLY_LEN, is_binding};
 use turn_codec::{Frame, next_frame_in};
@@ -93,7 +93,9 @@ impl Host {
             return self.relay_across(shard, relay, from, payload);
         }
         let prefix = relayed.prefix.as_bytes();
-        let Self { listeners, relays, streams, upstreams, outgoing, scratch, dtls, .. } = self;
+        let Self {
+            listeners, relays, streams, upstreams, outgoing, scratch, dtls, unwritten, ..
+        } = self;
         let (route, dont_fragment) = (&relayed.route, relayed.dont_fragment);
         match resolve(listeners, relays, streams, upstreams, route, dont_fragment) {
             Some(Way::Datagram(socket, to)) if prefix.is_empty() && relayed.padding == 0 => {
@@ -109,7 +111,9 @@ impl Host {
             Some(Way::Stream(lane)) => {
                 let limit = self.engine.settings().limits.queue_per_connection;
                 let lost = lane.push_data(prefix, payload, relayed.padding, limit);
-                self.note_pushed(lost);
+                self.counters.stream_frames_sent.add(1);
+                self.counters.stream_frames_dropped.add(lost);
+                note(unwritten, lane);
             }
             Some(Way::Dtls(slot)) => {
                 let padding = [0; 3];
@@ -122,11 +126,11 @@ impl Host {
         }
     }
 
-    /// A frame waits for a stream; `lost` others made room for it.
-    pub(crate) fn note_pushed(&mut self, lost: u64) {
-        self.counters.stream_frames_sent.add(1);
-        self.counters.stream_frames_dropped.add(lost);
-        self.has_woken_streams = true;
+    /// Writes what is queued for streams, as far as that goes at once.
+    pub(crate) fn write_streams(&mut self) {
+        for lane in self.unwritten.drain(..) {
+            self.has_woken_streams |= !lane.write_at_once();
+        }
     }
 
     fn serve_frame(&mut self, lane: &Lane, frame: &[u8], now: Now) {
@@ -135,6 +139,7 @@ impl Host {
             let mut room = [0; MAX_REPLY_LEN];
             // No bucket: the address is proven, and who does not read is read no further.
             if let Some(reply) = self.binding_reply(frame, lane.tuple().client, &mut room) {
+                // Written at the end of its own turn, which this is.
                 lane.push_control(reply);
             }
             return;
@@ -164,7 +169,9 @@ impl Host {
     }
 }
 
-/// What ends a connection whose kernel buffer takes nothing at all.
-pub(crate) fn write_zero() -> io::Error {
-    io::ErrorKind::WriteZero.into()
+/// Something was queued for a stream: it is written with the next flush.
+pub(crate) fn note(unwritten: &mut Vec<Rc<Lane>>, lane: &Rc<Lane>) {
+    if lane.note() {
+        unwritten.push(Rc::clone(lane));
+    }
 }

@@ -33,9 +33,10 @@ pub(crate) struct Travelling {
 impl Connection {
     /// Leaves for `shard`. Where that takes nothing, the connection ends.
     pub(crate) fn hand_over(self, shard: ShardId) {
-        let Self { context, lane, mut wire, permit, unread, .. } = self;
+        let Self { context, lane, permit, unread, .. } = self;
         let (Link { tuple, realm, .. }, queue) = (lane.link(), lane.take_queue());
-        let has_left = wire.socket_mut().leave().is_ok_and(|socket| {
+        let has_left = lane.take_wire().is_some_and(|mut wire| {
+            let Ok(socket) = wire.socket_mut().leave() else { return false };
             let travelling = Travelling { socket, wire, tuple, realm, permit, unread, queue };
             let message = Message::TakeStream(Box::new(travelling));
             let core = context.core.borrow();

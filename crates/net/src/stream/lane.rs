@@ -4,12 +4,17 @@
 //! Everything here lives on one thread and is never borrowed across an await.
 
 use std::cell::{Cell, RefCell};
-use std::task::{Context, Waker};
+use std::io;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
+
+use tokio::io::ReadBuf;
 
 use turn_engine::{ConnectionId, FiveTuple, Link, LinkId, RealmId, ShardId};
 
+use crate::clock;
 use crate::stream::send_queue::SendQueue;
+use crate::stream::wire::{Wire, made_progress};
 
 /// Replies that may wait for a client before it is read no further.
 const CONTROL_OF_PROVEN: usize = 16 * 1024;
@@ -27,6 +32,10 @@ pub(crate) struct Lane {
     realm: Cell<RealmId>,
     waker: RefCell<Option<Waker>>,
     queue: RefCell<SendQueue>,
+    /// What frames come and leave by; it is the task's own before and after that.
+    wire: RefCell<Option<Wire>>,
+    /// The host knows that something was queued.
+    is_noted: Cell<bool>,
     order: Cell<Option<Order>>,
     standing: Cell<Standing>,
     /// Where the deadline of its standing is counted from.
@@ -69,6 +78,8 @@ impl Lane {
             realm: Cell::new(realm),
             waker: RefCell::default(),
             queue: RefCell::default(),
+            wire: RefCell::default(),
+            is_noted: Cell::new(false),
             order: Cell::new(None),
             standing: Cell::new(Standing::Silent),
             since: Cell::new(now),
@@ -86,13 +97,35 @@ impl Lane {
         self.realm.set(realm);
     }
 
-    /// Queues a reply.
-    pub(crate) fn push_control(&self, reply: &[u8]) {
-        self.queue.borrow_mut().push_control(reply);
-        self.wake();
+    /// Frames come and leave by this from now on.
+    pub(crate) fn open(&self, wire: Wire) {
+        self.wire.replace(Some(wire));
     }
 
-    /// Queues relayed data; gives the number of frames lost for want of room.
+    /// Takes the wire back, for what comes after the frames.
+    pub(crate) fn take_wire(&self) -> Option<Wire> {
+        self.wire.take()
+    }
+
+    /// Reads what there is; nothing at the end of the stream.
+    pub(crate) fn poll_read(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut *self.wire.borrow_mut() {
+            Some(wire) => wire.poll_read(context, buffer),
+            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    /// Queues a reply, which the host is to be told of.
+    pub(crate) fn push_control(&self, reply: &[u8]) {
+        self.queue.borrow_mut().push_control(reply);
+    }
+
+    /// Queues relayed data, which the host is to be told of; gives the number of frames lost for
+    /// want of room.
     pub(crate) fn push_data(
         &self,
         prefix: &[u8],
@@ -100,9 +133,56 @@ impl Lane {
         padding: u8,
         limit: usize,
     ) -> u64 {
-        let lost = self.queue.borrow_mut().push_data(prefix, payload, padding, limit);
-        self.wake();
-        lost
+        self.queue.borrow_mut().push_data(prefix, payload, padding, limit)
+    }
+
+    /// Something was queued: says whether the host does not know yet.
+    pub(crate) fn note(&self) -> bool {
+        !self.is_noted.replace(true)
+    }
+
+    /// Writes what is queued without waking the task, whose memory is seldom at hand. Says whether
+    /// all of it has left; otherwise the task goes on.
+    pub(crate) fn write_at_once(&self) -> bool {
+        self.is_noted.set(false);
+        let has_left =
+            self.stalled_since.get().is_none()
+                && self.wire.borrow_mut().as_mut().is_some_and(|wire| {
+                    wire.try_write_frames(&mut self.queue.borrow_mut()).is_ok()
+                });
+        if !has_left {
+            self.wake();
+        }
+        has_left
+    }
+
+    /// Writes what waits, as far as the kernel takes it.
+    ///
+    /// # Errors
+    /// What writing says: the connection is of no use any more.
+    pub(crate) fn poll_output(&self, context: &mut Context<'_>) -> io::Result<()> {
+        let mut wire = self.wire.borrow_mut();
+        let Some(wire) = &mut *wire else { return Ok(()) };
+        let taken = wire.taken();
+        let waits = loop {
+            let mut queue = self.queue.borrow_mut();
+            if queue.is_empty() {
+                break match wire.poll_flush(context) {
+                    Poll::Ready(flushed) => flushed.map(|()| false)?,
+                    Poll::Pending => true,
+                };
+            }
+            match wire.poll_write_frames(context, &mut queue) {
+                Poll::Ready(written) => made_progress(written?)?,
+                Poll::Pending => break true,
+            }
+        };
+        // [H17]
+        let has_progressed = wire.taken() != taken;
+        if waits || has_progressed || self.stalled_since.get().is_some() {
+            self.note_output(waits, has_progressed, clock::now().mono);
+        }
+        Ok(())
     }
 
     /// Tells the task what to do. An end is never taken back.
@@ -135,11 +215,6 @@ impl Lane {
         }
     }
 
-    /// Lets `write` take what is to leave.
-    pub(crate) fn write<R>(&self, write: impl FnOnce(&mut SendQueue) -> R) -> R {
-        write(&mut self.queue.borrow_mut())
-    }
-
     /// Notes whether something waits for the kernel, and whether it has taken
     /// anything since the last look `[H17]`.
     pub(crate) fn note_output(&self, waits: bool, has_progressed: bool, now: Instant) {
@@ -167,10 +242,6 @@ impl Lane {
     /// What the engine knows of it.
     pub(crate) fn link(&self) -> Link {
         Link { id: self.id, tuple: self.tuple.get(), realm: self.realm.get() }
-    }
-
-    pub(crate) fn has_output(&self) -> bool {
-        !self.queue.borrow().is_empty()
     }
 
     /// Whether so many replies wait that no more requests are read.

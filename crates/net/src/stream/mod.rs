@@ -33,6 +33,7 @@ pub use deadlines::Patience;
 pub(crate) use accept::accept;
 pub(crate) use admission::Admission;
 pub(crate) use context::{Entrance, StreamContext};
+pub(crate) use frames::note;
 pub(crate) use hand_over::Travelling;
 pub(crate) use lane::{Lane, Order};
 pub(crate) use listener::{bind_stream, probe_stream};

@@ -90,6 +90,14 @@ impl Socket {
         Ok(())
     }
 
+    /// Writes what the kernel takes at once; `WouldBlock` where that is nothing.
+    pub(crate) fn try_write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let stream = self.stream.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let count = stream.try_write_vectored(slices)?;
+        self.taken = self.taken.wrapping_add(count as u64);
+        Ok(count)
+    }
+
     fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
         self.stream.as_mut().map(Pin::new).ok_or(io::ErrorKind::NotConnected.into())
     }

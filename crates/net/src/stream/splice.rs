@@ -79,7 +79,8 @@ impl Connection {
             self.context.peer_ended(connection);
             return self.end().await;
         }
-        let Self { context, lane, wire, permit, .. } = *self;
+        let Some(wire) = self.lane.take_wire() else { return self.end().await };
+        let Self { context, lane, permit, .. } = *self;
         context.core.borrow().host.counters.splices.add(1);
         let mut splice = Splice {
             context: Rc::clone(&context),
@@ -100,7 +101,7 @@ impl Connection {
     async fn reply_has_left(&mut self) -> bool {
         poll_fn(|context| {
             self.lane.listen(context);
-            if self.lane.is_closing() || self.poll_output(context).is_err() {
+            if self.lane.is_closing() || self.lane.poll_output(context).is_err() {
                 return Poll::Ready(false);
             }
             if self.lane.stalled_since().is_some() { Poll::Pending } else { Poll::Ready(true) }

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use rustls::ServerConfig;
+use rustls::{ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{Accept, TlsAcceptor};
@@ -39,6 +39,48 @@ pub(crate) fn accept_tls(config: &Arc<ServerConfig>, mut socket: Socket) -> Acce
     socket.limit_reading(Some(HANDSHAKE));
     TlsAcceptor::from(Arc::clone(config))
         .accept_with(socket, |session| session.set_buffer_limit(Some(RECORD)))
+}
+
+/// Makes records of some frames, one of each, as much as one record may hold; gives the number of
+/// bytes taken out of the queue.
+fn encrypt(session: &mut ServerConnection, queue: &mut SendQueue) -> io::Result<usize> {
+    let (mut taken, mut room) = (0, RECORD);
+    while let Some(frame) = queue.front() {
+        let cost = frame.iter().map(|part| part.len()).sum::<usize>() + OVERHEAD;
+        if taken > 0 && cost > room {
+            break;
+        }
+        let count = session.writer().write_vectored(&frame.map(IoSlice::new))?;
+        if count == 0 {
+            break;
+        }
+        queue.consume(count);
+        taken += count;
+        room = room.saturating_sub(cost);
+    }
+    Ok(taken)
+}
+
+/// Writing nothing of something is an error: it would be tried for ever.
+pub(crate) fn made_progress(count: usize) -> io::Result<()> {
+    if count == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) }
+}
+
+/// A socket that writes what the kernel takes at once.
+struct AtOnce<'s>(&'s mut Socket);
+
+impl io::Write for AtOnce<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Wire {
@@ -74,22 +116,38 @@ impl Wire {
         };
         // [H17] What was encrypted before has left.
         ready!(Pin::new(&mut *stream).poll_flush(context))?;
-        let (_, session) = stream.get_mut();
-        let (mut taken, mut room) = (0, RECORD);
-        while let Some(frame) = queue.front() {
-            let cost = frame.iter().map(|part| part.len()).sum::<usize>() + OVERHEAD;
-            if taken > 0 && cost > room {
-                break;
+        Poll::Ready(encrypt(stream.get_mut().1, queue))
+    }
+
+    /// Writes what waits in a queue, as far as the kernel takes it at once.
+    ///
+    /// # Errors
+    /// `WouldBlock` where something is left that the kernel does not take now, and whatever else
+    /// writing says; it says so again to [`Self::poll_write_frames`].
+    pub(crate) fn try_write_frames(&mut self, queue: &mut SendQueue) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => {
+                while !queue.is_empty() {
+                    let count = socket.try_write_vectored(&queue.slices())?;
+                    queue.consume(count);
+                    made_progress(count)?;
+                }
             }
-            let count = session.writer().write_vectored(&frame.map(IoSlice::new))?;
-            if count == 0 {
-                break;
+            Self::Tls(stream) => {
+                let (socket, session) = stream.get_mut();
+                loop {
+                    // [H17] What was encrypted before has left.
+                    while session.wants_write() {
+                        made_progress(session.write_tls(&mut AtOnce(socket))?)?;
+                    }
+                    if queue.is_empty() {
+                        break;
+                    }
+                    made_progress(encrypt(session, queue)?)?;
+                }
             }
-            queue.consume(count);
-            taken += count;
-            room = room.saturating_sub(cost);
         }
-        Poll::Ready(Ok(taken))
+        Ok(())
     }
 
     /// Writes some of these raw bytes, of which there must be some.
