@@ -38,8 +38,9 @@ struct RelaySocket {
     own: Polled,
     /// Connected to the steady peer.
     connected: Option<Polled>,
-    /// The own one may hold what the steady peer sent before the other was connected.
-    is_behind: Cell<bool>,
+    /// How often the own one is still read first, for it may hold what the steady peer sent before
+    /// the other was connected.
+    behind: Cell<u8>,
     aim: Aim,
 }
 
@@ -49,8 +50,12 @@ pub(crate) struct Next<'s> {
     pub(crate) relay: RelayId,
     pub(crate) polled: &'s Polled,
     /// It comes before the one that is ready.
-    behind: Option<&'s Cell<bool>>,
+    behind: Option<&'s Cell<u8>>,
 }
+
+/// Strangers who send to the own socket without end keep the steady peer waiting so many reads, of
+/// eight messages each, and no longer.
+const MOST_BEHIND: u8 = 32;
 
 /// What the set says of a socket that is ready: which relay, and which of its sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +86,7 @@ impl RelaySockets {
                 relay,
                 own,
                 connected: None,
-                is_behind: Cell::new(false),
+                behind: Cell::new(0),
                 aim: Aim::new(),
             });
         }
@@ -145,7 +150,7 @@ impl RelaySockets {
     pub(crate) fn next(&self, token: u64) -> Option<Next<'_>> {
         let (relay, is_own) = Token(token).split();
         let found = self.find(relay)?;
-        let behind = Some(&found.is_behind).filter(|behind| behind.get());
+        let behind = Some(&found.behind).filter(|behind| behind.get() > 0);
         let polled = match &found.connected {
             Some(connected) if !is_own && behind.is_none() => connected,
             _ => &found.own,
@@ -178,7 +183,7 @@ impl RelaySocket {
         options: &RelayOptions,
         last_spare: u64,
     ) -> io::Result<()> {
-        self.is_behind.set(true);
+        self.behind.set(MOST_BEHIND);
         if let Some(connected) = &self.connected {
             return connected.socket().connect(peer);
         }
@@ -199,7 +204,7 @@ impl Next<'_> {
     pub(crate) fn was_read(&self, filled: &Fill) -> bool {
         self.polled.gave(filled.slots.len());
         let Some(behind) = self.behind else { return filled.drained };
-        behind.set(!filled.drained);
+        behind.set(if filled.drained { 0 } else { behind.get().saturating_sub(1) });
         // The set says again what else is ready.
         false
     }
@@ -263,6 +268,20 @@ mod tests {
         let own = (1..=3).map(|what| (own, what));
         let all: Vec<_> = own.chain((4..=6).map(|what| (connected, what))).collect();
         assert_eq!(world.read(), all);
+    }
+
+    #[tokio::test]
+    async fn a_steady_peer_is_heard_while_strangers_flood_the_socket_of_the_others() {
+        let mut world = World::new(u64::MAX);
+        let [peer, stranger] = [socket(), socket()];
+        for _ in 0..1_000 {
+            say(&stranger, world.address(), 9);
+        }
+        world.send(&peer, 8);
+        say(&peer, world.address(), 1);
+        let heard = world.read();
+        let place = heard.iter().position(|(_, what)| *what == 1).unwrap();
+        assert!(heard.len() > 100 && place <= 2 * usize::from(MOST_BEHIND), "{place}");
     }
 
     #[tokio::test]
@@ -383,6 +402,7 @@ mod tests {
             while !self.ready().is_empty() {
                 for token in self.ready() {
                     let next = self.relays.next(token).unwrap();
+                    received.clear();
                     let filled = received.fill(next.polled.socket(), 1).unwrap();
                     next.was_read(&filled);
                     let own = &self.relays.find(next.relay).unwrap().own;

@@ -7,8 +7,9 @@
 //!
 //! A turn reads what there is, serves it, and writes what waits: many frames
 //! leave with one write. What others have for the client leaves with their own
-//! flush, and wakes this task only where the kernel does not take all of it. An idle connection has no buffer at all; what is kept
-//! between two turns is an incomplete frame.
+//! flush, and wakes this task only where the kernel does not take all of it. An
+//! idle connection has no buffer at all; what is kept between two turns is an
+//! incomplete frame.
 
 use std::future::poll_fn;
 use std::rc::Rc;
