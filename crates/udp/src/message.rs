@@ -163,8 +163,8 @@ impl Sealed<'_> {
         }
         faults::check(Call::Sendto)?;
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        // SAFETY: by the invariant of `Sealed` the header points to a name of its length (or to none), and to
-        // one vector, which points to bytes of its length.
+        // SAFETY: by the invariant of `Sealed` the header points to a name of its length (or to
+        // none), and to one vector, which points to bytes of its length.
         let sent = unsafe {
             let piece = *header.msg_iov;
             libc::sendto(

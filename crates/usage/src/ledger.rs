@@ -27,7 +27,7 @@ pub(crate) struct Count {
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     counts: HashMap<Day, HashMap<Party, Count>>,
-    pub(crate) log: Vec<Box<Ended>>,
+    pub(crate) log: Vec<Ended>,
 }
 
 /// Everything that was seen and not written.
@@ -93,7 +93,7 @@ impl Ledger {
         }
         let has_room = self.pending.log.len() < MOST_ENTRIES;
         if has_room {
-            self.pending.log.push(ended);
+            self.pending.log.push(*ended);
         }
         has_room
     }

@@ -103,7 +103,7 @@ fn usage(rows: &[(Day, &Party, &Count)]) -> QueryBuilder<Sqlite> {
     statement
 }
 
-fn log(entries: &[Box<Ended>]) -> QueryBuilder<Sqlite> {
+fn log(entries: &[Ended]) -> QueryBuilder<Sqlite> {
     let mut statement = QueryBuilder::new(INSERT_LOG);
     statement.push_values(entries, |mut row, entry| {
         let relayed: Vec<_> = entry.relayed.iter().map(ToString::to_string).collect();
