@@ -110,8 +110,8 @@ pub(crate) struct ShardPlan {
     /// Shards of the process.
     pub(crate) shards: u32,
     pub(crate) relay_options: RelayOptions,
-    /// The last descriptor that a second socket of a relay may have.
-    pub(crate) last_spare: u64,
+    /// How many relays of the shard may have a second socket.
+    pub(crate) second_sockets: usize,
     pub(crate) latency_budget: Option<Duration>,
     pub(crate) neighbours: Vec<Address>,
     pub(crate) counters: Arc<NetCounters>,
@@ -141,7 +141,7 @@ impl Fleet {
         ));
         let relay_options =
             RelayOptions { gro: true, dscp: plan.relay.dscp, ..RelayOptions::default() };
-        let last_spare = last_spare_descriptor(&plan.relay.ports)?;
+        let second_sockets = second_sockets(&plan.relay.ports)? / usize::from(shards).max(1);
         let admission = Arc::new(Admission::new(clock::now().mono));
         let mut secret = [0; 32];
         random(&mut secret)?;
@@ -176,7 +176,7 @@ impl Fleet {
                 patience: plan.patience,
                 shards: u32::from(shards),
                 relay_options,
-                last_spare,
+                second_sockets,
                 latency_budget: plan.latency_budget,
                 neighbours: neighbours.clone(),
                 counters: Arc::clone(&net_counters),
@@ -288,8 +288,9 @@ pub(crate) fn with_endpoints(mut settings: Settings, listening: &[Listening]) ->
 
 /// Second sockets of relays get half of the descriptors that are left when every relay port of an
 /// address has one.
-fn last_spare_descriptor(ports: &RangeInclusive<u16>) -> io::Result<u64> {
-    Ok(descriptor_limit()?.saturating_sub(ports.len() as u64) / 2)
+fn second_sockets(ports: &RangeInclusive<u16>) -> io::Result<usize> {
+    let descriptors = usize::try_from(descriptor_limit()?).unwrap_or(usize::MAX);
+    Ok(descriptors.saturating_sub(ports.len()) / 2)
 }
 
 fn random(bytes: &mut [u8]) -> io::Result<()> {

@@ -9,7 +9,6 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
 use turn_engine::RelayId;
@@ -23,9 +22,9 @@ use crate::polled::Polled;
 pub(crate) struct RelaySockets {
     set: Rc<Watched<Epoll>>,
     options: RelayOptions,
-    /// No socket for a steady peer has a descriptor above this one: the others are for relays and
-    /// connections.
-    last_spare: u64,
+    /// How many more relays may have a socket for their steady peer: all other descriptors are for
+    /// relays and connections.
+    spare: usize,
     slots: Vec<Option<RelaySocket>>,
     /// Relays that have a steady peer since the last flush.
     steady: RefCell<Vec<(RelayId, SocketAddr)>>,
@@ -62,12 +61,9 @@ const MOST_BEHIND: u8 = 32;
 struct Token(u64);
 
 impl RelaySockets {
-    pub(crate) const fn new(
-        set: Rc<Watched<Epoll>>,
-        options: RelayOptions,
-        last_spare: u64,
-    ) -> Self {
-        Self { set, options, last_spare, slots: Vec::new(), steady: RefCell::new(Vec::new()) }
+    /// `spare` relays may have a second socket.
+    pub(crate) const fn new(set: Rc<Watched<Epoll>>, options: RelayOptions, spare: usize) -> Self {
+        Self { set, options, spare, slots: Vec::new(), steady: RefCell::new(Vec::new()) }
     }
 
     /// Binds the socket of a relay.
@@ -96,9 +92,7 @@ impl RelaySockets {
     /// Takes the relay's own socket out of the set. What is queued on it still leaves.
     pub(crate) fn remove(&mut self, relay: RelayId) -> Option<Rc<UdpSocket>> {
         let RelaySocket { own, connected, .. } = self.take(relay)?;
-        if let Some(connected) = connected {
-            self.drop_polled(connected);
-        }
+        self.drop_connected(connected);
         let _ = self.set.inner().remove(own.socket());
         Some(own.into_socket())
     }
@@ -107,9 +101,8 @@ impl RelaySockets {
     /// one.
     pub(crate) fn close(&mut self, relay: RelayId) -> bool {
         let Some(RelaySocket { own, connected, .. }) = self.take(relay) else { return false };
-        for polled in connected.into_iter().chain([own]) {
-            self.drop_polled(polled);
-        }
+        self.drop_connected(connected);
+        self.drop_polled(own);
         true
     }
 
@@ -133,13 +126,11 @@ impl RelaySockets {
     /// would leave in another order.
     pub(crate) fn connect_steady(&mut self) {
         while let Some((relay, peer)) = self.steady.get_mut().pop() {
-            let Self { set, options, last_spare, slots, .. } = self;
+            let Self { set, options, spare, slots, .. } = self;
             let Some(found) = slots.get_mut(relay.index()).and_then(Option::as_mut) else {
                 continue;
             };
-            if found.relay == relay
-                && found.connect(peer, set.inner(), options, *last_spare).is_err()
-            {
+            if found.relay == relay && found.connect(peer, set.inner(), options, spare).is_err() {
                 found.aim.give_up();
             }
         }
@@ -167,6 +158,13 @@ impl RelaySockets {
         self.slots.get_mut(relay.index())?.take_if(|found| found.relay == relay)
     }
 
+    fn drop_connected(&mut self, connected: Option<Polled>) {
+        if let Some(connected) = connected {
+            self.spare += 1;
+            self.drop_polled(connected);
+        }
+    }
+
     /// A closed descriptor leaves the set by itself; one that is queued lives on.
     fn drop_polled(&self, polled: Polled) {
         if Rc::strong_count(polled.socket()) > 1 {
@@ -181,19 +179,18 @@ impl RelaySocket {
         peer: SocketAddr,
         set: &Epoll,
         options: &RelayOptions,
-        last_spare: u64,
+        spare: &mut usize,
     ) -> io::Result<()> {
         self.behind.set(MOST_BEHIND);
         if let Some(connected) = &self.connected {
             return connected.socket().connect(peer);
         }
+        let left = spare.checked_sub(1).ok_or(io::ErrorKind::QuotaExceeded)?;
         let socket = self.own.socket().beside(options)?;
-        if u64::try_from(socket.as_raw_fd()).is_ok_and(|descriptor| descriptor > last_spare) {
-            return Err(io::ErrorKind::QuotaExceeded.into());
-        }
         socket.connect(peer)?;
         set.add(&socket, Token::of_connected(self.relay).0)?;
         self.connected = Some(Polled::new(socket));
+        *spare = left;
         Ok(())
     }
 }
@@ -239,7 +236,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_steady_peer_has_a_socket_of_his_own_and_others_are_heard() {
-        let mut world = World::new(u64::MAX);
+        let mut world = World::new(1);
         let [peer, other] = [socket(), socket()];
         world.send(&peer, 9);
         assert_eq!(world.connected_to(), Some(peer.local_addr()));
@@ -259,7 +256,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_came_before_the_socket_was_connected_is_read_before_what_came_after() {
-        let mut world = World::new(u64::MAX);
+        let mut world = World::new(1);
         let peer = socket();
         (1..=3).for_each(|what| say(&peer, world.address(), what));
         world.send(&peer, 8);
@@ -272,7 +269,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_steady_peer_is_heard_while_strangers_flood_the_socket_of_the_others() {
-        let mut world = World::new(u64::MAX);
+        let mut world = World::new(1);
         let [peer, stranger] = [socket(), socket()];
         for _ in 0..1_000 {
             say(&stranger, world.address(), 9);
@@ -287,7 +284,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_closed_is_closed_with_the_socket_beside_it() {
         for is_queued in [false, true] {
-            let mut world = World::new(u64::MAX);
+            let mut world = World::new(1);
             let peer = socket();
             world.send(&peer, 8);
             let address = world.relays.find(RELAY).unwrap().own.socket().local_addr();
@@ -296,6 +293,7 @@ mod tests {
             }
             assert!(world.relays.close(RELAY));
             assert!(!world.relays.close(RELAY));
+            assert_eq!(world.relays.spare, 1);
             world.flush();
             // Nobody has the port any more.
             UdpSocket::relay(address, &RelayOptions::default()).unwrap();
@@ -305,7 +303,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_takes_a_relay_over_gets_its_own_socket_which_hears_everyone() {
-        let mut world = World::new(u64::MAX);
+        let mut world = World::new(1);
         let peer = socket();
         world.send(&peer, 8);
         let own = world.relays.remove(RELAY).unwrap();
@@ -317,7 +315,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_spare_descriptors_nobody_gets_a_second_socket() {
-        let mut world = World::new(2);
+        let mut world = World::new(0);
         let peer = socket();
         world.send(&peer, 1_000);
         assert_eq!(world.connected_to(), None);
@@ -326,7 +324,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_relay_that_is_gone_before_it_is_connected_stays_gone() {
-        let mut world = World::new(u64::MAX);
+        let mut world = World::new(1);
         let peer = socket();
         for _ in 0..8 {
             world.queue(&peer);
@@ -355,9 +353,9 @@ mod tests {
     }
 
     impl World {
-        fn new(last_spare: u64) -> Self {
+        fn new(spare: usize) -> Self {
             let set = Rc::new(Watched::new(Epoll::new().unwrap()).unwrap());
-            let mut relays = RelaySockets::new(set, RelayOptions::default(), last_spare);
+            let mut relays = RelaySockets::new(set, RelayOptions::default(), spare);
             relays.open(RELAY, LOCAL.parse().unwrap()).unwrap();
             Self { relays, outgoing: SendBatch::new() }
         }

@@ -74,7 +74,7 @@ async fn serve(plan: ShardPlan, napper: Arc<Napper>, mut mailbox: Mailbox) -> io
         engine: plan.engine,
         shared: plan.shared,
         listeners,
-        relays: RelaySockets::new(Rc::clone(&relay_set), plan.relay_options, plan.last_spare),
+        relays: RelaySockets::new(Rc::clone(&relay_set), plan.relay_options, plan.second_sockets),
         streams: Streams::default(),
         peers: PeerSockets::default(),
         dtls: plan.dtls,
